@@ -1,0 +1,61 @@
+"""Images on their way through the pipeline: occurrences in documents, locators in archives, packs, scores."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from plait.schemas.documents import TIME
+
+OCCURRENCE = pa.schema(
+    [
+        pa.field("key", pa.int64(), nullable=False),  # text_key(canonical image URL)
+        pa.field("doc_id", pa.binary(), nullable=False),
+        pa.field("order_key", pa.int64(), nullable=False),
+        pa.field("node", pa.int32(), nullable=False),  # index in the document's nodes
+        pa.field("image_url", pa.string(), nullable=False),
+        pa.field("captured", TIME),  # of the page
+    ]
+)
+"""One image node of one document; (doc_id, node) is its name in the books."""
+
+LOCATOR = pa.schema(
+    [
+        pa.field("key", pa.int64(), nullable=False),  # text_key(canonical image URL)
+        pa.field("image_url", pa.string(), nullable=False),
+        pa.field("captured", TIME),
+        pa.field("archive_id", pa.string(), nullable=False),
+        pa.field("archive", pa.string(), nullable=False),
+        pa.field("offset", pa.int64(), nullable=False),
+        pa.field("length", pa.int64(), nullable=False),
+        pa.field("kind", pa.string(), nullable=False),  # "payload", "revisit" or "redirect"
+        pa.field("digest", pa.string()),  # payload digest as the archive states it ("sha1:…"), or ours
+        pa.field("target", pa.string()),  # redirect: URL it leads to; revisit: URL it refers to
+        pa.field("target_captured", TIME),  # revisit: time it refers to
+    ]
+)
+"""Where the bytes of an image URL can be had."""
+
+PACKED = pa.schema(
+    [
+        pa.field("archive_id", pa.string(), nullable=False),
+        pa.field("offset", pa.int64(), nullable=False),  # (archive_id, offset) names the record
+        pa.field("pack", pa.string()),  # path of the pack, null where nothing could be read
+        pa.field("pack_offset", pa.int64()),
+        pa.field("pack_length", pa.int64()),
+        pa.field("reason", pa.string()),  # null, or why there are no bytes
+    ]
+)
+"""What acquisition wrote: the bytes of a record are pack[pack_offset : pack_offset + pack_length]."""
+
+IMAGE_SCORES = [
+    pa.field("image_id", pa.binary()),
+    pa.field("sha256", pa.binary()),
+    pa.field("bytes", pa.int64()),
+    pa.field("format", pa.string()),  # "jpeg", "png", "webp", "gif", "avif", "bmp", "tiff"
+    pa.field("width", pa.int32()),  # as shown, EXIF orientation applied
+    pa.field("height", pa.int32()),
+    pa.field("phash", pa.int64()),  # 64 bits of imagehash.phash, first bit highest, as signed integer
+    pa.field("dhash", pa.int64()),
+    pa.field("frames", pa.int32()),
+]
+"""Scores of one picture's bytes."""
