@@ -1,0 +1,1 @@
+"""What each stage does with one unit: the I/O around the kernels of `pipeline/`."""

@@ -1,0 +1,128 @@
+"""Stages and units: what an engine is asked to run."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
+
+import pyarrow as pa
+
+from plait.schemas.receipts import Output, Receipt, identity
+
+if TYPE_CHECKING:
+    from plait.jobs.context import Context
+
+Json: TypeAlias = "str | int | float | bool | None | list[Json] | dict[str, Json]"
+UnitFunction: TypeAlias = "Callable[[Unit, Context], None]"
+StreamFunction: TypeAlias = "Callable[[Iterator[pa.RecordBatch], Unit, Context], None]"
+
+KEYS = (-(1 << 63), 1 << 63)
+ORDER = (0, 1 << 63)
+FAN_OUT_BYTES = 256 << 20
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of the flow, the same for all its units.
+
+    Attributes:
+        name: its one name, in receipts, ledger and report.
+        function: ``module:function`` of the unit runner, imported in the worker.
+        params: settings that the runner reads; they and the version are the stage's fingerprint.
+        version: raised when the runner's results change.
+        guarded: whether it runs parsers that may hang or crash, so that a second attempt isolates each record.
+        memory: bytes that a unit may be expected to take, for engines that place by memory.
+    """
+
+    name: str
+    function: str
+    params: Mapping[str, Json] = field(default_factory=dict)
+    version: int = 1
+    guarded: bool = False
+    memory: int = 1 << 30
+
+    @property
+    def fingerprint(self) -> str:
+        """Identity of the stage's code and settings."""
+        return identity(self.name, self.version, json.dumps(self.params, sort_keys=True))
+
+    def load(self) -> Callable[..., None]:
+        """The runner."""
+        module, _, name = self.function.partition(":")
+        function: Callable[..., None] = getattr(importlib.import_module(module), name)
+        return function
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One piece of work: what it reads, and who it is whatever the place of its inputs.
+
+    Attributes:
+        inputs: identities of what it reads (an archive's content, a file's SHA-256), never paths.
+        label: for people.
+        payload: where the runner finds its inputs.
+    """
+
+    inputs: tuple[str, ...]
+    label: str
+    payload: Mapping[str, Json]
+
+    def id(self, stage: Stage) -> str:
+        """Name of the unit's receipt."""
+        return identity(stage.fingerprint, *self.inputs)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Parquet files that enter a shuffle; rows get the column ``side``."""
+
+    files: tuple[Output, ...]
+    side: int = 0
+
+
+@dataclass(frozen=True)
+class Shuffle:
+    """A relational step: rows by key range, sorted, given as a stream to the stage's runner.
+
+    The runner sees ``Iterator[RecordBatch]`` in the order of ``order`` (a column's name, "-" before it for descending;
+    nulls last). Each part is a unit; a part is a range of ``order[0]``, so results do not depend on their number.
+
+    Attributes:
+        only: files with a column ``doc_id``; rows of the sources whose ``doc_id`` is not among them are left out.
+        space: first and last+1 value of the key.
+        cuts: part boundaries must lie on multiples of the key space over ``cuts`` (shards); 0: anywhere.
+    """
+
+    stage: Stage
+    sources: tuple[Source, ...]
+    columns: pa.Schema
+    order: tuple[str, ...]
+    only: tuple[Output, ...] = ()
+    space: tuple[int, int] = KEYS
+    cuts: int = 0
+
+    def parts(self) -> list[tuple[int, int]]:
+        """Key ranges (first, last+1) of the parts, from the bytes of the sources alone."""
+        size = sum(output.bytes for source in self.sources for output in source.files)
+        wanted = max(1, -(-size // FAN_OUT_BYTES))
+        low, high = self.space
+        steps = self.cuts or wanted
+        wanted = min(wanted, steps)
+        edges = [low + -(-(high - low) * (part * steps // wanted) // steps) for part in range(wanted)]
+        return list(zip(edges, [*edges[1:], high], strict=True))
+
+    def units(self) -> list[Unit]:
+        """One unit a part."""
+        files = sorted(f"{source.side}:{output.sha256}" for source in self.sources for output in source.files)
+        kept = sorted(output.sha256 for output in self.only)
+        inputs = (identity(*files), identity(*kept), *self.order, identity(str(self.columns)))
+        return [
+            Unit((*inputs, str(low), str(high)), f"part {number}", {"part": number, "low": low, "high": high})
+            for number, (low, high) in enumerate(self.parts())
+        ]
+
+
+Done: TypeAlias = Callable[[Receipt], None]
