@@ -57,7 +57,11 @@ class Table:
         self.rows = 0
         self._hashed = HashedFile(file)
         self._writer = pq.ParquetWriter(
-            pa.PythonFile(self._hashed, mode="w"), schema, compression="zstd", use_dictionary=False, write_statistics=True
+            pa.PythonFile(self._hashed, mode="w"),
+            schema,
+            compression="zstd",
+            use_dictionary=False,
+            write_statistics=True,
         )
         self._pending: list[pa.RecordBatch] = []
         self._pending_bytes = 0

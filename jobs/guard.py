@@ -75,9 +75,7 @@ class Guard:
             for path in store.list(folder)
         }
 
-    def call(
-        self, record: str, kind: str, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
-    ) -> T:
+    def call(self, record: str, kind: str, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run ``function`` on one record.
 
         Args:

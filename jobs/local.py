@@ -74,9 +74,7 @@ class LocalEngine:
             worker.stop()
         self._workers = []
 
-    def _run(
-        self, stage: Stage, task: Stage | Shuffle, units: Sequence[Unit], progress: Progress
-    ) -> list[Receipt]:
+    def _run(self, stage: Stage, task: Stage | Shuffle, units: Sequence[Unit], progress: Progress) -> list[Receipt]:
         done: dict[int, Receipt] = {}
         waiting: list[int] = []
         for number, unit in enumerate(units):
@@ -103,9 +101,7 @@ class LocalEngine:
                     waiting.append(number)
         return [done[number] for number in range(len(units))]
 
-    def _fill(
-        self, task: Stage | Shuffle, units: Sequence[Unit], waiting: list[int], attempts: dict[int, int]
-    ) -> None:
+    def _fill(self, task: Stage | Shuffle, units: Sequence[Unit], waiting: list[int], attempts: dict[int, int]) -> None:
         idle = [worker for worker in self._workers if worker.unit is None]
         while waiting:
             if not idle:

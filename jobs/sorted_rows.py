@@ -51,7 +51,9 @@ def _query(con: duckdb.DuckDBPyConnection, store: Store, shuffle: Shuffle, low: 
         selects.append(f"SELECT {', '.join(columns)} FROM {files} WHERE {where}")
     if not selects:
         return ""
-    order = ", ".join(f'"{name.lstrip("-")}" {"DESC" if name[0] == "-" else "ASC"} NULLS LAST' for name in shuffle.order)
+    order = ", ".join(
+        f'"{name.lstrip("-")}" {"DESC" if name[0] == "-" else "ASC"} NULLS LAST' for name in shuffle.order
+    )
     return f"SELECT * FROM ({' UNION ALL BY NAME '.join(selects)}) ORDER BY {order}"
 
 
