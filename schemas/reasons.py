@@ -40,6 +40,9 @@ REASONS: dict[str, str] = {
     "decoder_crashed": "the decoder's process died on this picture",
     "decoder_hung": "the decoder used up its CPU watchdog on this picture",
     "duplicate_in_document": "the same picture stands earlier in the document",
+    "image_cap": "as many documents as the recipe allows show the same picture already",
+    "images_off": "the build was asked to keep no images",
+    "document_bytes": "the document's images are already at the limit of bytes of one document",
     "document_dropped": "the image's document was dropped",
     # assemble
     "no_text_left": "no text node was left in the document",
