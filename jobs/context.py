@@ -123,8 +123,10 @@ class Context:
         path = f"{self._folder}/{name}-{number:05d}.parquet"
         with self.store.open_write(path) as file:
             table = Table(file, schema)
-            yield table
-            rows, size, digest = table.close()
+            try:
+                yield table
+            finally:
+                rows, size, digest = table.close()
         if rows:
             self._outputs.append(Output(name, path, rows, size, digest, part))
         else:

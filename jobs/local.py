@@ -15,7 +15,7 @@ from plait.jobs.work import Shuffle, Stage, Unit
 from plait.schemas.errors import ConfigError, UnitError
 from plait.schemas.receipts import Receipt
 
-MAX_ATTEMPTS = 6
+MAX_ATTEMPTS = 4
 
 
 class _Worker:
@@ -120,11 +120,11 @@ class LocalEngine:
             raise AssertionError("an idle worker has answered")
         worker.unit = None
         try:
-            ok, value = worker.answers.recv()
+            _, value = worker.answers.recv()
         except (EOFError, ConnectionError):
             self._workers.remove(worker)
+            code = worker.process.wait()
             worker.stop()
-            code = worker.process.returncode
             return number, UnitError(f"the worker process ended with code {code} in the middle of a unit")
         answer: Receipt | ConfigError | UnitError = value
         return number, answer

@@ -15,7 +15,7 @@ from plait.schemas.receipts import Output, Receipt, identity
 if TYPE_CHECKING:
     from plait.jobs.context import Context
 
-Json: TypeAlias = "str | int | float | bool | None | list[Json] | dict[str, Json]"
+Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
 UnitFunction: TypeAlias = "Callable[[Unit, Context], None]"
 StreamFunction: TypeAlias = "Callable[[Iterator[pa.RecordBatch], Unit, Context], None]"
 

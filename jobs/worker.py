@@ -17,7 +17,7 @@ from plait.jobs.runner import run_unit
 from plait.jobs.sorted_rows import sorted_rows
 from plait.jobs.store import Store
 from plait.jobs.work import Shuffle, Stage, Unit
-from plait.schemas.errors import ConfigError, PlaitError, UnitError
+from plait.schemas.errors import ConfigError, UnitError
 from plait.schemas.receipts import Receipt
 
 
@@ -41,8 +41,8 @@ def _serve(tasks: Connection, answers: Connection, store: Store) -> None:
             answers.send((True, run_task(store, task, unit)))
         except ConfigError as error:
             answers.send((False, error))
-        except (PlaitError, OSError, MemoryError, ArithmeticError, LookupError, TypeError, ValueError, RuntimeError):
-            # A fault of ours or of the machine: the engine decides whether the unit is tried again.
+        except Exception:
+            # Whatever it was, a fault of ours or of the machine: the engine decides whether the unit is tried again.
             answers.send((False, UnitError(traceback.format_exc())))
 
 

@@ -25,6 +25,7 @@ REASONS: dict[str, str] = {
     "parser_crashed": "the parser's process died on this record",
     "parser_hung": "the parser used up its CPU watchdog on this record",
     # dedup
+    "duplicate_capture": "the same capture stands in another of the archives, or earlier in this one",
     "duplicate_url": "a later capture of the same URL is kept",
     "duplicate_text": "a document with exactly the same text is kept",
     "near_duplicate": "a document with nearly the same text is kept",

@@ -1,0 +1,142 @@
+"""Deduplication of documents, as relational steps: URL, exact text, MinHash bands, components.
+
+Each step sees only what the step before kept, so that a document is never dropped in favour of one that is dropped
+itself. Only keys, band keys and sketches move.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from plait.dedup.buckets import BAND_ROW, EDGE, bucket_edges, explode_bands
+from plait.dedup.components import LABEL, label_batch
+from plait.dedup.documents import claims, keep_latest
+from plait.dedup.keys import KEYS
+from plait.dedup.minhash import MinHashConfig
+from plait.jobs.context import Context
+from plait.jobs.units.streams import Stream, beside, split
+from plait.jobs.work import Unit
+from plait.schemas.errors import UnitError
+from plait.schemas.ledger import DROP
+
+SURVIVOR = pa.schema(
+    [pa.field("doc_id", pa.binary(), nullable=False), pa.field("order_key", pa.int64(), nullable=False)]
+)
+GROUPED = pa.schema([pa.field("label", pa.int64(), nullable=False), *KEYS])
+LABEL_IN = pa.schema(
+    [
+        pa.field("id", pa.int64(), nullable=False),
+        pa.field("side", pa.int32(), nullable=False),  # 0: a label, 1: a document
+        pa.field("label", pa.int64()),
+        *[field.with_nullable(True) for field in KEYS if field.name != "id"],
+    ]
+)
+LABEL_ORDER = ("id", "side", "doc_id")
+
+
+def minhash_config(ctx: Context) -> MinHashConfig:
+    """MinHash settings of a stage's parameters."""
+    settings = ctx.params["minhash"]
+    if not isinstance(settings, dict):
+        raise UnitError("the stage has no minhash settings")
+    return MinHashConfig(**settings)  # type: ignore[arg-type]
+
+
+def _drops(stage: str, rows: pa.RecordBatch, verdicts: pa.RecordBatch) -> pa.RecordBatch:
+    """Ledger rows of documents that were dropped in favour of another."""
+    count = rows.num_rows
+    kept = [f"kept {winner.hex()}" for winner in verdicts.column("kept_doc_id").to_pylist()]
+    columns = {name: pa.nulls(count, DROP.field(name).type) for name in DROP.names} | {
+        "stage": pa.array([stage] * count, pa.string()),
+        "scope": pa.array(["document"] * count, pa.string()),
+        "reason": verdicts.column("reason"),
+        "doc_id": rows.column("doc_id"),
+        "detail": pa.array(kept, pa.string()),
+    }
+    return pa.RecordBatch.from_arrays([columns[name] for name in DROP.names], schema=DROP)
+
+
+def _images(rows: pa.RecordBatch) -> int:
+    return int(pc.sum(rows.column("images")).as_py() or 0)
+
+
+def _keep(stream: Stream, ctx: Context, key: str, reason: str) -> Stream:
+    """Rows that win their group; the others go to the ledger."""
+    kernel = functools.partial(keep_latest, reason=reason)
+    for rows, verdicts in beside(stream, functools.partial(claims, key=key), kernel):
+        kept, lost = split(rows, verdicts.column("kept"))
+        ctx.count(documents_in=rows.num_rows, images_in=_images(rows))
+        ctx.count(documents_out=kept.num_rows, images_out=_images(kept))
+        if lost.num_rows:
+            ctx.drop(_drops(ctx.stage.name, lost, split(verdicts, verdicts.column("kept"))[1]))
+            ctx.drop_images_of(_images(lost))
+        if kept.num_rows:
+            yield kept
+
+
+def keep_by(stream: Stream, unit: Unit, ctx: Context) -> None:
+    """The latest of each group (settings: column "key", "reason") is written as "keys"."""
+    with ctx.table("keys", KEYS) as table:
+        for kept in _keep(stream, ctx, str(ctx.params["key"]), str(ctx.params["reason"])):
+            table.write(kept)
+
+
+def explode(unit: Unit, ctx: Context) -> None:
+    """Rows of "keys" as rows of "bands": one for each band of a document."""
+    config = minhash_config(ctx)
+    with ctx.table("bands", BAND_ROW) as table, ctx.store.open_read(str(unit.payload["path"])) as file:
+        for batch in pq.ParquetFile(file).iter_batches(batch_size=4096):
+            table.write(explode_bands(batch, config))
+
+
+def edges(stream: Stream, unit: Unit, ctx: Context) -> None:
+    """Buckets of band rows → "edges" between near-duplicates."""
+    with ctx.table("edges", EDGE) as table:
+        for batch in bucket_edges(stream, minhash_config(ctx)):
+            table.write(batch)
+
+
+def components(unit: Unit, ctx: Context) -> None:
+    """All "edges" → "labels": the component of each document that has an edge. Memory: about 80 bytes an edge."""
+    paths = unit.payload["paths"]
+    if not isinstance(paths, list):
+        raise UnitError("the components stage has no list of files")
+    parts = []
+    for path in paths:
+        with ctx.store.open_read(str(path)) as file:
+            parts.append(pq.read_table(file))
+    table = pa.concat_tables(parts)
+    labels = label_batch(np.asarray(table.column("a")), np.asarray(table.column("b")))
+    with ctx.table("labels", LABEL) as out:
+        out.write(labels)
+
+
+def attach_labels(stream: Stream, unit: Unit, ctx: Context) -> None:
+    """`LABEL_IN` sorted by `LABEL_ORDER` → "grouped" (documents of a component) and "keys" (documents of none)."""
+    document, label = None, None
+    with ctx.table("grouped", GROUPED) as grouped, ctx.table("keys", KEYS) as single:
+        for batch in stream:
+            ids, sides = batch.column("id").to_pylist(), batch.column("side").to_pylist()
+            given = batch.column("label").to_pylist()
+            found: list[int | None] = []
+            for name, side, value in zip(ids, sides, given, strict=True):
+                if side == 0:
+                    document, label = name, value
+                found.append(label if name == document else None)
+            labelled = batch.set_column(batch.schema.get_field_index("label"), "label", pa.array(found, pa.int64()))
+            documents = labelled.filter(pc.equal(batch.column("side"), 1))
+            with_label, without = split(documents, documents.column("label").is_valid())
+            grouped.write(with_label)
+            single.write(without)
+
+
+def keep_near(stream: Stream, unit: Unit, ctx: Context) -> None:
+    """The latest document of each component is written as "keys"; documents in no component are counted elsewhere."""
+    with ctx.table("keys", KEYS) as table:
+        for kept in _keep(stream, ctx, "label", "near_duplicate"):
+            table.write(kept)
