@@ -260,7 +260,7 @@ def _judge_documents(
     if mode != "none":
         verdicts.drop(images == 0, "no_image_left")
     facts = documents
-    for name, column in (("images", images), ("texts", texts)):
+    for name, column in (("image_count", images), ("text_count", texts)):
         place = facts.schema.get_field_index(name)
         values = pa.array(column, pa.int64())
         facts = facts.append_column(name, values) if place < 0 else facts.set_column(place, name, values)
@@ -297,4 +297,4 @@ def _drops(scope: str, rows: int, columns: dict[str, pa.Array]) -> pa.RecordBatc
 
 def _one_batch(table: pa.Table, schema: pa.Schema) -> pa.RecordBatch:
     batches = table.to_batches()
-    return batches[0] if batches else schema.empty_table().to_batches()[0]
+    return batches[0] if batches else pa.RecordBatch.from_pylist([], schema=schema)
