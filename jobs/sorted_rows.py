@@ -62,7 +62,11 @@ def sorted_rows(store: Store, shuffle: Shuffle, low: int, high: int) -> Iterator
     import duckdb
 
     spill = tempfile.mkdtemp(prefix="plait-sort-")
-    config = {"threads": "1", "memory_limit": SORT_MEMORY, "temp_directory": str(Path(spill))}
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "threads": "1",
+        "memory_limit": SORT_MEMORY,
+        "temp_directory": str(Path(spill)),
+    }
     try:
         with duckdb.connect(":memory:", config=config) as con:
             con.sql("SET preserve_insertion_order = false")

@@ -19,7 +19,8 @@ from plait.schemas.images import LOCATOR, OCCURRENCE
 from plait.schemas.urls import canonical_url
 
 Stream: TypeAlias = Iterator[pa.RecordBatch]
-Row: TypeAlias = dict[str, "str | int | bytes | None"]
+Value: TypeAlias = "str | int | bytes | None"
+Row: TypeAlias = dict[str, Value]
 
 CANDIDATES = 4096  # captures of one URL that are remembered, the first in the order of (captured, digest)
 BATCH_ROWS = 4096
@@ -95,7 +96,6 @@ def locate(stream: Stream) -> Stream:
     key: int | None = None
     url = ""
     known: list[Row] = []
-    times: list[int] = []
     out: list[Row] = []
     for batch in stream:
         flat = batch.set_column(
@@ -103,16 +103,15 @@ def locate(stream: Stream) -> Stream:
         )
         for row in flat.to_pylist():
             if row["key"] != key:
-                key, known, times, url = row["key"], [], [], ""
+                key, known, url = row["key"], [], ""
             if row["side"] == 0:
                 if not url:
                     url = canonical_url(row["image_url"])
                 if len(known) < CANDIDATES and canonical_url(row["image_url"]) == url:
                     known.append(row)
-                    times.append(row["captured"] or 0)
                 continue
             found = known if known and canonical_url(row["image_url"]) == url else []
-            out.append(_occurrence(row, _nearest(found, times, row["captured"] or 0)))
+            out.append(_occurrence(row, nearest(found, row["captured"])))
             if len(out) == BATCH_ROWS:
                 yield _located(out)
                 out = []
@@ -120,14 +119,20 @@ def locate(stream: Stream) -> Stream:
         yield _located(out)
 
 
-def _nearest(known: list[Row], times: list[int], when: int) -> Row | None:
-    """The candidate nearest in time; of equally near ones that with the smaller digest, then archive and offset."""
+def nearest(known: list[Row], when: Value) -> Row | None:
+    """The row captured nearest to a time; of equally near ones that with the smaller digest, then archive and offset.
+
+    A time that is not known counts as 1970.
+    """
     if not known:
         return None
-    distance = np.abs(np.asarray(times, np.int64) - when)
-    nearest = np.flatnonzero(distance == distance.min())
+    moment = when if isinstance(when, int) else 0
+    times = np.array([row["captured"] or 0 for row in known], np.int64)
+    distance = np.abs(times - moment)
+    near = np.flatnonzero(distance == distance.min())
     return min(
-        (known[i] for i in nearest), key=lambda row: (row["digest"] or "", row["archive_id"] or "", row["offset"] or 0)
+        (known[i] for i in near),
+        key=lambda row: (str(row["digest"] or ""), str(row["archive_id"] or ""), int(row["offset"] or 0)),
     )
 
 
@@ -135,6 +140,8 @@ def _occurrence(row: Row, found: Row | None) -> Row:
     located = {name: row[name] for name in OCCURRENCE.names}
     if found is None:
         return located | {"reason": "image_not_in_archives"}
+    if found["kind"] == "opted_out":
+        return located | {"reason": "opted_out"}
     inline = found["kind"] == "inline"
     return located | {
         "archive_id": found["archive_id"],

@@ -24,7 +24,6 @@ from plait.jobs.work import Unit
 from plait.schemas.errors import UnitError
 from plait.schemas.ledger import DROP
 
-SURVIVOR = pa.schema(
     [pa.field("doc_id", pa.binary(), nullable=False), pa.field("order_key", pa.int64(), nullable=False)]
 )
 GROUPED = pa.schema([pa.field("label", pa.int64(), nullable=False), *KEYS])

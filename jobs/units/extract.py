@@ -1,0 +1,310 @@
+"""Read, extract, text: one archive → documents, keys for deduplication, locators of images."""
+
+from __future__ import annotations
+
+import hashlib
+from base64 import b64decode, urlsafe_b64decode
+from collections import Counter
+from contextlib import ExitStack
+from dataclasses import replace
+from urllib.parse import unquote_to_bytes
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from plait.dedup.keys import KEYS, document_keys
+from plait.jobs.context import Context
+from plait.jobs.settings import archive_of, extract_options, load_recipe_param, read_limits, spool_folder
+from plait.jobs.units.dedup import minhash_config
+from plait.jobs.work import Unit
+from plait.pipeline import consent
+from plait.pipeline.extract import Node, Page, extract_html
+from plait.pipeline.occurrences import image_key
+from plait.pipeline.pages import Capture, pages_batch
+from plait.pipeline.read.archive import read_archive, read_payload
+from plait.pipeline.read.inputs import Archive
+from plait.pipeline.read.records import Loss, Record, Tally
+from plait.pipeline.revisits import ANSWER, RESOLVED_PAGE, Row, batch_of, digest_key, visit_key
+from plait.pipeline.text import apply_text, score_types
+from plait.schemas.documents import document_schema
+from plait.schemas.errors import RecordError, UnitError
+from plait.schemas.images import LOCATOR
+
+BATCH_BYTES = 16 << 20  # of text in one batch of pages
+RUN_BYTES = 64 << 20  # of documents that are sorted at once
+BATCH_PAGES = 512
+LIST_ROWS = 4096
+PAGE_LOSSES = frozenset({"record_too_large", "empty_payload", "decode_failed"})
+
+
+class _Rows:
+    """A table whose rows come one at a time."""
+
+    def __init__(self, ctx: Context, stack: ExitStack, name: str, schema: pa.Schema):
+        self._table = stack.enter_context(ctx.table(name, schema))
+        self._rows: list[Row] = []
+        stack.callback(self.flush)
+
+    def add(self, row: Row) -> None:
+        self._rows.append(row)
+        if len(self._rows) >= LIST_ROWS:
+            self.flush()
+
+    def flush(self) -> None:
+        if self._rows:
+            self._table.write(batch_of(self._rows, self._table.schema))
+            self._rows = []
+
+
+class _Documents:
+    """Pages on their way through the text kernel into sorted runs."""
+
+    def __init__(self, ctx: Context):
+        self._ctx = ctx
+        self._recipe = load_recipe_param(ctx)
+        self._schema = document_schema(score_types(self._recipe))
+        self._config = minhash_config(ctx)
+        self._retain_all = ctx.params["retain"] == "all"
+        self._pages: list[Capture] = []
+        self._page_bytes = 0
+        self._run: list[pa.RecordBatch] = []
+        self._run_bytes = 0
+
+    def add(self, capture: Capture) -> None:
+        self._pages.append(capture)
+        self._page_bytes += sum(len(node.text or "") + 200 for node in capture.page.nodes)
+        if self._page_bytes >= BATCH_BYTES or len(self._pages) >= BATCH_PAGES:
+            self._score()
+
+    def _score(self) -> None:
+        if not self._pages:
+            return
+        batch = pages_batch(self._pages, self._recipe.order_seed)
+        self._pages, self._page_bytes = [], 0
+        ctx, result = self._ctx, apply_text(batch, self._recipe)
+        before, after, lost = _images(batch), _images(result.kept), _images(result.dropped_documents)
+        ctx.count(documents_in=batch.num_rows, documents_out=result.kept.num_rows)
+        ctx.count(images_in=before, images_out=after)
+        ctx.drop(result.dropped)
+        ctx.drop_counts("image", result.image_node_counts)
+        ctx.drop_images_of(lost)
+        ctx.removed(result.node_counts)
+        ctx.alone(result.alone)
+        ctx.sample(result.node_samples)
+        if self._retain_all and result.dropped_documents.num_rows:
+            with ctx.table("dropped_documents", self._schema) as table:
+                table.write(result.dropped_documents)
+        self._run.append(result.kept)
+        self._run_bytes += result.kept.nbytes
+        if self._run_bytes >= RUN_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        """A sorted run of documents, and their keys."""
+        table = pa.Table.from_batches(self._run, schema=self._schema).sort_by(
+            [("order_key", "ascending"), ("doc_id", "ascending"), ("offset", "ascending")]
+        )
+        self._run, self._run_bytes = [], 0
+        if not table.num_rows:
+            return
+        batches = table.combine_chunks().to_batches(max_chunksize=LIST_ROWS)
+        with self._ctx.table("documents", self._schema) as documents, self._ctx.table("keys", KEYS) as keys:
+            for batch in batches:
+                documents.write(batch)
+                rows = document_keys(batch, self._config)
+                # A document without text is like no other: its text key is its own id.
+                place = rows.schema.get_field_index("text_key")
+                own = pc.coalesce(rows.column("text_key"), rows.column("id"))
+                keys.write(rows.set_column(place, "text_key", own))
+
+    def close(self) -> None:
+        """Write what is left."""
+        self._score()
+        self._flush()
+
+
+def _images(batch: pa.RecordBatch) -> int:
+    return int(pc.sum(pc.equal(batch.column("nodes").flatten().field("kind"), "image")).as_py() or 0)
+
+
+class _Unit:
+    """Everything that one unit writes."""
+
+    def __init__(self, ctx: Context, stack: ExitStack):
+        self.ctx = ctx
+        self.options = extract_options(load_recipe_param(ctx))
+        self.limits = read_limits(load_recipe_param(ctx))
+        self.documents = _Documents(ctx)
+        self.locators = _Rows(ctx, stack, "locators", LOCATOR)
+        self.redirects = _Rows(ctx, stack, "redirects", LOCATOR)
+        self.hops = _Rows(ctx, stack, "hops", LOCATOR)
+        self.answers = _Rows(ctx, stack, "answers", ANSWER)
+        self.revisits = _Rows(ctx, stack, "revisits", ANSWER)
+
+    def lost(self, loss: Loss, archive: Archive) -> None:
+        """A record that could not be read."""
+        self.ctx.drop_one(
+            "record", loss.reason, url=loss.url, archive=archive.name, offset=loss.offset, detail=loss.detail or None,
+            value=loss.value, threshold=None if loss.threshold is None else f"<= {loss.threshold:g}",
+        )  # fmt: skip
+
+    def record(self, record: Record, archive: Archive) -> None:
+        """Any record of an archive."""
+        if record.kind == "redirect":
+            self._redirect(record, archive)
+        elif record.kind == "revisit":
+            self._revisit(record, archive)
+        else:
+            self._answer(record, archive)
+            if record.kind == "image":
+                self._image(record, archive)
+            else:
+                self.page(record, archive, record.url, record.captured)
+
+    def _locator(self, record: Record, archive: Archive, kind: str) -> Row:
+        return {
+            "key": image_key(record.url), "image_url": record.url, "captured": record.captured,
+            "archive_id": archive.id, "archive": archive.name, "offset": record.offset, "length": record.length,
+            "kind": kind, "digest": record.digest, "target": record.target, "target_captured": record.target_captured,
+        }  # fmt: skip
+
+    def _image(self, record: Record, archive: Archive) -> None:
+        refused = consent.refuses_images(consent.tokens(record.robots, record.tdm_reservation))
+        self.locators.add(self._locator(record, archive, "opted_out" if refused else "payload"))
+
+    def _redirect(self, record: Record, archive: Archive) -> None:
+        if not record.target:
+            return
+        row = self._locator(record, archive, "redirect")
+        self.hops.add(row)
+        self.redirects.add({**row, "key": image_key(record.target)})
+
+    def _answer_row(self, record: Record, archive: Archive, key: int, side: int) -> Row:
+        return {
+            "key": key, "side": side, "kind": record.kind, "url": record.url, "captured": record.captured,
+            "archive_id": archive.id, "archive": archive.name, "offset": record.offset, "length": record.length,
+            "digest": record.digest,
+        }  # fmt: skip
+
+    def _answer(self, record: Record, archive: Archive) -> None:
+        if record.digest:
+            self.answers.add(self._answer_row(record, archive, digest_key(record.digest), 0))
+        self.answers.add(self._answer_row(record, archive, visit_key(record.url, record.captured), 0))
+
+    def _revisit(self, record: Record, archive: Archive) -> None:
+        if record.digest:
+            key = digest_key(record.digest)
+        else:
+            when = record.captured if record.target_captured is None else record.target_captured
+            key = visit_key(record.target or record.url, when)
+        self.revisits.add(self._answer_row(record, archive, key, 1))
+
+    def page(self, record: Record, archive: Archive, url: str, captured: int | None) -> None:
+        """A page: extracted under the guard, then to the documents; or a drop."""
+        payload, sha256 = record.payload, record.sha256
+        if payload is None or sha256 is None:
+            raise UnitError(f"a page without a payload: {url}")
+        name = f"{record.offset:016x}"
+        found: frozenset[str] = consent.tokens(record.robots, record.tdm_reservation)
+        try:
+            page = self.ctx.guard.call(
+                name, "parser", extract_html, payload, url, options=self.options, charset=record.charset
+            )
+            found |= set(page.robots)
+            refused = consent.refuses_page(found)
+            if refused:
+                raise RecordError("opted_out", refused)
+        except RecordError as error:
+            self.ctx.count(documents_in=1)
+            self.ctx.drop_one(
+                "document", error.reason, url=url, archive=archive.name, offset=record.offset,
+                detail=error.detail or None, value=error.value,
+                threshold=None if error.threshold is None else f"<= {error.threshold:g}",
+            )  # fmt: skip
+            return
+        self.ctx.removed(Counter(node.reason for node in page.removed))
+        page = self._without_refused(page, consent.refuses_images(found))
+        page = self._without_inline(page, record, archive, url, captured)
+        self.documents.add(Capture(page, url, captured, sha256, archive.name, archive.id, record.offset, record.length))
+
+    def _without_refused(self, page: Page, refused: str | None) -> Page:
+        """The page without its images, where it asks for that."""
+        images = sum(node.kind == "image" for node in page.nodes)
+        if not refused or not images:
+            return page
+        self.ctx.count(images_in=images)
+        self.ctx.drop_counts("image", {"opted_out": images})
+        return replace(page, nodes=[node for node in page.nodes if node.kind != "image"])
+
+    def _without_inline(self, page: Page, record: Record, archive: Archive, url: str, captured: int | None) -> Page:
+        """The page with its ``data:`` images named by their digest, and locators that lead back to this record."""
+        if not any(node.kind == "image" and (node.url or "").startswith("data:") for node in page.nodes):
+            return page
+        nodes: list[Node] = []
+        for node in page.nodes:
+            if node.kind == "image" and (node.url or "").startswith("data:"):
+                data = inline_bytes(node.url or "")
+                digest = "sha256:" + hashlib.sha256(data).hexdigest()
+                node = replace(node, url=f"data:{digest}")
+                self.locators.add({
+                    "key": image_key(node.url or ""), "image_url": node.url, "captured": captured,
+                    "archive_id": archive.id, "archive": archive.name, "offset": record.offset,
+                    "length": record.length, "kind": "inline", "digest": digest,
+                })  # fmt: skip
+            nodes.append(node)
+        return replace(page, nodes=nodes)
+
+
+def inline_bytes(url: str) -> bytes:
+    """Bytes of a ``data:`` URI; empty where it cannot be decoded."""
+    head, _, body = url.partition(",")
+    raw = unquote_to_bytes(body)
+    if not head.lower().rstrip().endswith(";base64"):
+        return raw
+    raw = b"".join(raw.split())
+    raw += b"=" * (-len(raw) % 4)
+    try:
+        return urlsafe_b64decode(raw) if b"-" in raw or b"_" in raw else b64decode(raw)
+    except ValueError:
+        return b""
+
+
+def extract_archive(unit: Unit, ctx: Context) -> None:
+    """All pages and images of an archive."""
+    archive = archive_of(unit)
+    tally = Tally()
+    with ExitStack() as stack:
+        work = _Unit(ctx, stack)
+        for record in read_archive(archive, work.limits, spool_dir=spool_folder(ctx), tally=tally):
+            if isinstance(record, Loss):
+                work.lost(record, archive)
+            else:
+                work.record(record, archive)
+        work.documents.close()
+    ctx.seen({f"read_{kind}": count for kind, count in tally.read.items()})
+    ctx.seen({f"skipped_{kind}": count for kind, count in tally.skipped.items()})
+    ctx.seen({"archive_bytes": archive.bytes})
+
+
+def extract_revisits(unit: Unit, ctx: Context) -> None:
+    """Pages that other records revisit: their payloads, read again from this archive, as captures of the revisits."""
+    archive = archive_of(unit)
+    paths = unit.payload["paths"]
+    if not isinstance(paths, list):
+        raise UnitError("the revisit unit has no list of files")
+    with ExitStack() as stack:
+        work = _Unit(ctx, stack)
+        rows: list[Row] = []
+        for path in paths:
+            with ctx.store.open_read(str(path)) as file:
+                table = pq.read_table(file, schema=RESOLVED_PAGE, filters=[("archive_id", "=", archive.id)])
+            place = table.schema.get_field_index("captured")
+            rows += table.set_column(place, "captured", table.column("captured").cast(pa.int64())).to_pylist()
+        for row in sorted(rows, key=lambda row: (row["offset"], row["captured"] or 0, row["url"])):
+            record = read_payload(
+                archive, int(row["offset"] or 0), int(row["length"] or 0), work.limits, spool_dir=spool_folder(ctx)
+            )
+            captured = row["captured"]
+            work.page(record, archive, str(row["url"]), captured if isinstance(captured, int) else None)
+        work.documents.close()
