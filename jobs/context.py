@@ -141,6 +141,10 @@ class Context:
             yield hashed
         self._outputs.append(Output(name, path, 0, hashed.bytes, hashed.digest.hexdigest()))
 
+    def written(self, name: str) -> Output:
+        """The last file of a name that this unit has finished."""
+        return next(output for output in reversed(self._outputs) if output.table == name)
+
     def add_output(self, output: Output) -> None:
         """A file that a writer of its own has written."""
         self._outputs.append(output)

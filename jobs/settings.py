@@ -76,9 +76,6 @@ def archive_of(unit: Unit) -> Archive:
 
 def spool_folder(ctx: Context) -> str:
     """Where archives that allow no random access are decompressed: in the build's folder, or near it."""
-    if ctx.store.is_local:
-        folder = Path(ctx.store.path("work/spool"))
-    else:
-        folder = Path(tempfile.gettempdir()) / "plait-spool"
+    folder = Path(ctx.store.path("work/spool")) if ctx.store.is_local else Path(tempfile.gettempdir()) / "plait-spool"
     folder.mkdir(parents=True, exist_ok=True)
     return str(folder)

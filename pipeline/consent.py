@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from plait.schemas.errors import RecordError
+
 PAGE_SIGNALS = frozenset({"noai", "noml", "tdm-reservation"})
 """Tokens that keep a page and its images out: DeviantArt's ``noai``, Mojeek's ``noml``, W3C's TDM reservation."""
 
@@ -22,9 +24,11 @@ def tokens(header: str | None, tdm_reservation: str | None = None) -> frozenset[
     return frozenset(found - {""})
 
 
-def refuses_page(found: Iterable[str]) -> str | None:
-    """The token that keeps a page out, if any."""
-    return min(PAGE_SIGNALS.intersection(found), default=None)
+def check_page(found: Iterable[str]) -> None:
+    """Raises `RecordError` ("opted_out", with the token) for a page that asks not to be used."""
+    refused = min(PAGE_SIGNALS.intersection(found), default=None)
+    if refused is not None:
+        raise RecordError("opted_out", refused)
 
 
 def refuses_images(found: Iterable[str]) -> str | None:

@@ -77,7 +77,8 @@ def batch_of(rows: list[Row], schema: pa.Schema) -> pa.RecordBatch:
 def answered(stream: Stream) -> Iterator[tuple[list[Row], list[Row], list[Row]]]:
     """`ANSWER` sorted by `ANSWER_ORDER` → image locators, page revisits (`RESOLVED_PAGE`), unanswered revisits.
 
-    A revisit is answered by the payload nearest to it in time. Memory: the payloads of one digest, at most `CANDIDATES`.
+    A revisit is answered by the payload nearest to it in time. Memory: at most `CANDIDATES` payloads of one
+    digest.
     """
     key: int | None = None
     known: list[Row] = []

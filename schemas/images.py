@@ -39,6 +39,7 @@ PACKED = pa.schema(
     [
         pa.field("archive_id", pa.string(), nullable=False),
         pa.field("offset", pa.int64(), nullable=False),  # (archive_id, offset) names the record
+        pa.field("digest", pa.string()),  # of a data: image within a page's record; else null
         pa.field("pack", pa.string()),  # path of the pack, null where nothing could be read
         pa.field("pack_offset", pa.int64()),
         pa.field("pack_length", pa.int64()),

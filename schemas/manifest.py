@@ -51,12 +51,25 @@ INPUT_LIST = pa.schema(
 
 
 @dataclass(frozen=True)
+class RuleRecord:
+    """One rule of the recipe, for readers."""
+
+    name: str
+    scope: str
+    stage: str  # "text" or "assemble"
+    keep: str  # the condition; of an edit, its name
+    source: str
+
+
+@dataclass(frozen=True)
 class RecipeRecord:
     """The recipe as it was used: enough to run it again."""
 
     name: str
-    text: str  # TOML
-    digest: str  # SHA-256 of the recipe's canonical form, hex
+    text: str  # JSON of the checked recipe, what it extends folded in
+    digest: str  # SHA-256 of the text, hex
+    description: str = ""
+    rules: tuple[RuleRecord, ...] = ()
     missing: tuple[str, ...] = ()  # what rules required and the build ran without: the recipe is partial
 
     @property
@@ -166,9 +179,10 @@ def _manifest(raw: Mapping[str, Json]) -> Manifest:
     values = dict(raw)
     recipe = dict(_mapping(values.pop("recipe")))
     recipe["missing"] = cast(Json, tuple(_sequence(recipe["missing"])))
+    rules = tuple(RuleRecord(**_mapping(rule)) for rule in _sequence(recipe.pop("rules")))  # type: ignore[arg-type]
     funnel = tuple(StageBooks(**cast("dict[str, object]", _mapping(line))) for line in _sequence(values.pop("funnel")))  # type: ignore[arg-type]
     return Manifest(
-        recipe=RecipeRecord(**recipe),  # type: ignore[arg-type]
+        recipe=RecipeRecord(**recipe, rules=rules),  # type: ignore[arg-type]
         totals=Totals(**_mapping(values.pop("totals"))),  # type: ignore[arg-type]
         lists=Lists(**_mapping(values.pop("lists"))),  # type: ignore[arg-type]
         receipts=Receipts(**_mapping(values.pop("receipts"))),  # type: ignore[arg-type]

@@ -24,8 +24,6 @@ from plait.jobs.work import Unit
 from plait.schemas.errors import UnitError
 from plait.schemas.ledger import DROP
 
-    [pa.field("doc_id", pa.binary(), nullable=False), pa.field("order_key", pa.int64(), nullable=False)]
-)
 GROUPED = pa.schema([pa.field("label", pa.int64(), nullable=False), *KEYS])
 LABEL_IN = pa.schema(
     [

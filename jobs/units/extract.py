@@ -212,9 +212,7 @@ class _Unit:
                 name, "parser", extract_html, payload, url, options=self.options, charset=record.charset
             )
             found |= set(page.robots)
-            refused = consent.refuses_page(found)
-            if refused:
-                raise RecordError("opted_out", refused)
+            consent.check_page(found)
         except RecordError as error:
             self.ctx.count(documents_in=1)
             self.ctx.drop_one(

@@ -1,0 +1,349 @@
+"""Images: where their bytes are, acquired once into packs, scored, counted, capped, brought to their shards.
+
+Rows move; bytes move twice, from an archive into a pack and from the pack into the shard.
+"""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from plait.dedup.counts import count_and_rank
+from plait.dedup.images import cluster_hashes, degenerate_phash
+from plait.jobs.context import Context
+from plait.jobs.settings import archive_of, load_recipe_param, read_limits, spool_folder
+from plait.jobs.units.extract import inline_bytes
+from plait.jobs.units.order import ShardFiles, shard_count
+from plait.jobs.units.streams import Stream, split, with_column
+from plait.jobs.work import Unit
+from plait.pipeline.assemble import ASSEMBLE_IMAGE
+from plait.pipeline.decode import DecodeLimits
+from plait.pipeline.images import score_image
+from plait.pipeline.occurrences import LOCATED, locate, record_key
+from plait.pipeline.read.archive import read_payload
+from plait.pipeline.read.inputs import Archive
+from plait.pipeline.read.records import Limits, Record
+from plait.pipeline.revisits import RESOLVED_PAGE, answered, batch_of, hop
+from plait.schemas.errors import RecordError, UnitError
+from plait.schemas.ids import key64, text_key
+from plait.schemas.images import IMAGE_SCORES, LOCATOR, PACKED
+
+DATA_URI = re.compile(rb"data:image/[a-z0-9.+-]+[^,\"'<>]{0,100},[^\"'<>\s)]+", re.IGNORECASE)
+
+WANTED = pa.schema(
+    [
+        pa.field("key", pa.int64(), nullable=False),  # text_key(archive_id)
+        *[LOCATED.field(name) for name in ("archive_id", "offset", "length", "digest", "order_key")],
+    ]
+)
+WANTED_ORDER = ("key", "archive_id", "offset", "digest", "order_key")
+
+IMAGE = pa.schema(
+    [
+        pa.field("key", pa.int64()),  # what the next step groups by
+        *[field for field in LOCATED if field.name not in ("key", "image_captured", "captured")],
+        pa.field("captured", LOCATED.field("image_captured").type),  # of the image
+        pa.field("pack", pa.string()),
+        pa.field("pack_offset", pa.int64()),
+        pa.field("pack_length", pa.int64()),
+        *IMAGE_SCORES,
+        pa.field("url_dup_count", pa.int64()),
+        pa.field("sha256_dup_count", pa.int64()),
+        pa.field("p_hash_dup_count", pa.int64()),
+        pa.field("dup_rank", pa.int64()),
+    ]
+)
+"""An image node with all that is known of it so far."""
+IMAGE_ORDER = ("key", "order_key", "doc_id", "node")
+PLACE_ORDER = ("order_key", "doc_id", "node")
+
+SCORED = pa.schema(
+    [pa.field("key", pa.int64(), nullable=False), *[f for f in PACKED if f.name != "archive_id"], *IMAGE_SCORES]
+)
+"""A record's picture: where its bytes are packed, its scores; key is the record's."""
+ATTACH_IN = pa.schema([pa.field("key", pa.int64()), pa.field("side", pa.int32(), nullable=False)] + list(IMAGE)[1:])
+ATTACH_ORDER = ("key", "side", "order_key", "doc_id", "node")
+
+HASH = pa.schema([pa.field("phash", pa.int64(), nullable=False)])
+CLUSTER = pa.schema([pa.field("key", pa.int64(), nullable=False), pa.field("cluster", pa.int64(), nullable=False)])
+CLUSTER_IN = pa.schema(
+    [pa.field("key", pa.int64()), pa.field("side", pa.int32(), nullable=False), pa.field("cluster", pa.int64())]
+    + list(IMAGE)[1:]
+)
+
+
+def _empty_images(batch: pa.RecordBatch, given: dict[str, pa.Array]) -> pa.RecordBatch:
+    """`IMAGE` rows from the columns that a batch has, others null."""
+    columns = []
+    for field in IMAGE:
+        if field.name in given:
+            columns.append(given[field.name].cast(field.type))
+        elif batch.schema.get_field_index(field.name) >= 0:
+            columns.append(batch.column(field.name).cast(field.type))
+        else:
+            columns.append(pa.nulls(batch.num_rows, field.type))
+    return pa.RecordBatch.from_arrays(columns, schema=IMAGE)
+
+
+def resolve_revisits(stream: Stream, unit: Unit, ctx: Context) -> None:
+    """Payloads and revisits → "locators" of revisited images, "pages" to be read again; unanswered ones are losses."""
+    with ctx.table("locators", LOCATOR) as locators, ctx.table("pages", RESOLVED_PAGE) as pages:
+        for images, documents, lost in answered(stream):
+            if images:
+                locators.write(batch_of(images, LOCATOR))
+            if documents:
+                pages.write(batch_of(documents, RESOLVED_PAGE))
+                for row in documents:
+                    ctx.seen({f"archive_{row['archive_id']}": 1})
+            for row in lost:
+                ctx.drop_one(
+                    "record", "revisit_unresolved", url=str(row["url"]), archive=str(row["archive"]),
+                    offset=int(row["offset"] or 0),
+                )  # fmt: skip
+
+
+def follow_redirects(stream: Stream, unit: Unit, ctx: Context) -> None:
+    """Redirects and what their targets give → "locators" of the redirected URLs, "redirects" that lead further."""
+    with ctx.table("locators", LOCATOR) as locators, ctx.table("redirects", LOCATOR) as further:
+        for found, rest in hop(stream):
+            if found:
+                locators.write(batch_of(found, LOCATOR))
+            if rest:
+                further.write(batch_of(rest, LOCATOR))
+
+
+def locate_images(stream: Stream, unit: Unit, ctx: Context) -> None:
+    """Image nodes → "images" whose record is known (by record), "missing" ones, and the "wanted" records."""
+    with (
+        ctx.table("images", IMAGE) as images,
+        ctx.table("missing", IMAGE) as missing,
+        ctx.table("wanted", WANTED) as wanted,
+    ):
+        for batch in count_and_rank(locate(stream)):
+            found, lost = split(batch, batch.column("reason").is_null())
+            if lost.num_rows:
+                nothing = pa.nulls(lost.num_rows, pa.int64())
+                given = {"key": nothing, "captured": lost.column("image_captured"), "dup_rank": nothing}
+                missing.write(_empty_images(lost, given | {"url_dup_count": lost.column("dup_count")}))
+            if not found.num_rows:
+                continue
+            names = (found.column(name).to_pylist() for name in ("archive_id", "offset", "digest"))
+            keys = pa.array([record_key(*record) for record in zip(*names, strict=True)], pa.int64())
+            given = {"key": keys, "captured": found.column("image_captured")}
+            given |= {"url_dup_count": found.column("dup_count"), "dup_rank": pa.nulls(found.num_rows, pa.int64())}
+            images.write(_empty_images(found, given))
+            archives = pa.array([text_key(name) for name in found.column("archive_id").to_pylist()], pa.int64())
+            wanted.write(with_column(found, "key", archives))
+
+
+def list_wanted(stream: Stream, unit: Unit, ctx: Context) -> None:
+    """Records that documents want, each once with the first document's place; counts by archive are in the receipt."""
+    last: tuple[str, int, str | None] | None = None
+    with ctx.table("wanted", WANTED) as table:
+        for batch in stream:
+            columns = (batch.column(name).to_pylist() for name in ("archive_id", "offset", "digest"))
+            fresh = []
+            for record in zip(*columns, strict=True):
+                fresh.append(record != last)
+                last = record
+            kept = batch.filter(pa.array(fresh))
+            table.write(kept)
+            counts = pc.value_counts(kept.column("archive_id")).to_pylist()
+            ctx.seen({f"archive_{entry['values']}": entry["counts"] for entry in counts})
+
+
+def acquire(unit: Unit, ctx: Context) -> None:
+    """The wanted records of one archive → one pack, in the order of the shards that want them first, and its "index"."""
+    archive = archive_of(unit)
+    paths = unit.payload["paths"]
+    if not isinstance(paths, list):
+        raise UnitError("the acquire unit has no list of files")
+    tables = []
+    for path in paths:
+        with ctx.store.open_read(str(path)) as file:
+            tables.append(pq.read_table(file, filters=[("archive_id", "=", archive.id)]))
+    wanted = pa.concat_tables(tables).sort_by([("order_key", "ascending"), ("offset", "ascending")])
+    limits, spool = read_limits(load_recipe_param(ctx)), spool_folder(ctx)
+    rows: list[dict[str, str | int | bytes | None]] = []
+    with ctx.file("pack") as pack:
+        columns = [wanted.column(name).to_pylist() for name in ("offset", "length", "digest")]
+        for offset, length, digest in zip(*columns, strict=True):
+            row: dict[str, str | int | bytes | None] = {"archive_id": archive.id, "offset": offset, "digest": digest}
+            try:
+                data = _payload(archive, offset, length, digest, limits, spool)
+            except RecordError as error:
+                rows.append(row | {"reason": error.reason})
+                continue
+            rows.append(row | {"pack_offset": pack.bytes, "pack_length": len(data)})
+            pack.write(data)
+    path = ctx.written("pack").path
+    for row in rows:
+        if "pack_length" in row:
+            row["pack"] = path
+    with ctx.table("index", PACKED) as table:
+        table.write(pa.RecordBatch.from_pylist(rows, schema=PACKED))
+
+
+def _payload(archive: Archive, offset: int, length: int, digest: str | None, limits: Limits, spool: str) -> bytes:
+    """Bytes of a record's picture, or of the ``data:`` picture with a digest in a page's record."""
+    record: Record = read_payload(archive, offset, length, limits, spool_dir=spool)
+    if record.payload is None:
+        raise RecordError("image_unreadable", "the record has no payload")
+    if digest is None:
+        return record.payload
+    import hashlib
+
+    for match in DATA_URI.finditer(record.payload):
+        data = inline_bytes(match[0].decode("ascii", "replace").replace("&amp;", "&"))
+        if "sha256:" + hashlib.sha256(data).hexdigest() == digest:
+            return data
+    raise RecordError("image_unreadable", "the page's record does not hold the data: image again")
+
+
+def score_pack(unit: Unit, ctx: Context) -> None:
+    """Each picture of a pack → "scores": decoded under the guard; what cannot be decoded has a reason."""
+    recipe = load_recipe_param(ctx)
+    limits = DecodeLimits(
+        bytes=recipe.limits.image_bytes, pixels=recipe.limits.image_pixels, frames=recipe.limits.image_frames,
+        formats=tuple(recipe.images.formats),
+    )  # fmt: skip
+    with ctx.store.open_read(str(unit.payload["index"])) as file:
+        index = pq.read_table(file, schema=PACKED).to_pylist()
+    rows = []
+    with ctx.store.open_read(str(unit.payload["pack"])) as pack, ctx.table("scores", SCORED) as table:
+        for number, row in enumerate(index):
+            row["key"] = record_key(row["archive_id"], row["offset"], row["digest"])
+            if row["reason"] is None:
+                pack.seek(row["pack_offset"])
+                data = pack.read(row["pack_length"])
+                try:
+                    row |= ctx.guard.call(f"{number:08x}", "decoder", score_image, data, limits)
+                except RecordError as error:
+                    row["reason"] = error.reason
+            rows.append(row)
+            if len(rows) == 1024:
+                table.write(pa.RecordBatch.from_pylist(rows, schema=SCORED))
+                rows = []
+        table.write(pa.RecordBatch.from_pylist(rows, schema=SCORED))
+
+
+_FROM_SCORES = ("reason", "pack", "pack_offset", "pack_length", *[field.name for field in IMAGE_SCORES])
+
+
+def attach_scores(stream: Stream, unit: Unit, ctx: Context) -> None:
+    """`ATTACH_IN` sorted by `ATTACH_ORDER` → "images" with scores (by picture), "missing" ones with their reasons."""
+
+    def attached() -> Stream:
+        known = pa.RecordBatch.from_pylist([], schema=ATTACH_IN)
+        for batch in stream:
+            # The scores that rows of this batch may need: its own, and the last one of the batches before.
+            scores, rows = split(batch, pc.equal(batch.column("side"), 0))
+            known = pa.concat_batches([known, scores])
+            if rows.num_rows:
+                place = pc.index_in(rows.column("key"), known.column("key"))
+                columns = []
+                for field in ATTACH_IN:
+                    if field.name in _FROM_SCORES:
+                        columns.append(known.column(field.name).take(place))
+                    else:
+                        columns.append(rows.column(field.name))
+                yield pa.RecordBatch.from_arrays(columns, schema=ATTACH_IN)
+            known = known.slice(max(0, known.num_rows - 1))
+
+    with ctx.table("images", IMAGE) as images, ctx.table("missing", IMAGE) as missing:
+        for batch in attached():
+            scored, lost = split(batch, pc.and_(batch.column("reason").is_null(), batch.column("image_id").is_valid()))
+            if lost.num_rows:
+                reasons = pc.coalesce(lost.column("reason"), pa.scalar("image_unreadable"))
+                missing.write(
+                    with_column(with_column(lost, "reason", reasons), "key", pa.nulls(lost.num_rows, pa.int64()))
+                )
+            if scored.num_rows:
+                keys = pa.array([key64(name) for name in scored.column("image_id").to_pylist()], pa.int64())
+                images.write(with_column(scored, "key", keys))
+
+
+def _counted(stream: Stream, column: str) -> Stream:
+    """Rows with the number of documents of their key in a column."""
+    for batch in count_and_rank(stream):
+        yield with_column(batch, column, batch.column("dup_count"))
+
+
+def count_identical(stream: Stream, unit: Unit, ctx: Context) -> None:
+    """Images by picture → "images" with ``sha256_dup_count`` (by perceptual hash), and the distinct "hashes"."""
+    last: bytes | None = None
+    with ctx.table("images", IMAGE) as images, ctx.table("hashes", HASH) as hashes:
+        for batch in _counted((batch.drop_columns(["dup_rank"]) for batch in stream), "sha256_dup_count"):
+            names = batch.column("image_id").to_pylist()
+            fresh = pa.array([name != before for name, before in zip(names, [last, *names], strict=False)])
+            last = names[-1]
+            hashes.write(batch.filter(fresh).select(["phash"]))
+            keys = pa.array([hash_key(value) for value in batch.column("phash").to_pylist()], pa.int64())
+            images.write(with_column(batch, "key", keys))
+
+
+def hash_key(phash: int) -> int:
+    """Key of a perceptual hash."""
+    return key64(phash.to_bytes(8, "little", signed=True))
+
+
+def cluster(unit: Unit, ctx: Context) -> None:
+    """All distinct "hashes" → "clusters": the cluster of each. Memory: about 100 bytes a hash."""
+    paths, radius = unit.payload["paths"], unit.payload["radius"]
+    if not isinstance(paths, list) or not isinstance(radius, int):
+        raise UnitError("the cluster unit has no list of files")
+    parts = []
+    for path in paths:
+        with ctx.store.open_read(str(path)) as file:
+            parts.append(np.asarray(pq.read_table(file, schema=HASH).column("phash")))
+    values, counts = np.unique(np.concatenate(parts), return_counts=True)
+    everyone = np.repeat(values, counts)  # how many pictures have a hash decides who leads
+    alone = degenerate_phash(everyone)
+    leader = everyone[cluster_hashes(everyone, radius, alone)]
+    first = np.concatenate([[0], np.cumsum(counts)[:-1]])
+    useful = ~alone[first]
+    keys = [hash_key(int(value)) for value in values[useful]]
+    clusters = [hash_key(int(value)) for value in leader[first][useful]]
+    with ctx.table("clusters", CLUSTER) as table:
+        table.write(
+            pa.RecordBatch.from_arrays([pa.array(keys, pa.int64()), pa.array(clusters, pa.int64())], schema=CLUSTER)
+        )
+
+
+def attach_clusters(stream: Stream, unit: Unit, ctx: Context) -> None:
+    """Clusters (side 0) and images (side 1) by perceptual hash → "images" by cluster.
+
+    Flat and blank pictures, whose hashes say nothing, are in no cluster: their group is the picture itself.
+    """
+    key, found = None, None
+    with ctx.table("images", IMAGE) as images:
+        for batch in stream:
+            columns = (batch.column(name).to_pylist() for name in ("key", "side", "cluster", "image_id"))
+            groups: list[int | None] = []
+            for own, side, given, image in zip(*columns, strict=True):
+                if side == 0:
+                    key, found = own, given
+                    groups.append(None)
+                else:
+                    groups.append(found if own == key else key64(image))
+            rows = with_column(batch, "key", pa.array(groups, pa.int64()))
+            images.write(rows.filter(pc.equal(rows.column("side"), 1)))
+
+
+def rank(stream: Stream, unit: Unit, ctx: Context) -> None:
+    """Images by cluster → "images" with ``p_hash_dup_count`` and ``dup_rank``."""
+    with ctx.table("images", IMAGE) as images:
+        for batch in _counted((batch.drop_columns(["dup_rank"]) for batch in stream), "p_hash_dup_count"):
+            images.write(batch)
+
+
+def place(stream: Stream, unit: Unit, ctx: Context) -> None:
+    """Images in the corpus' order → "images" by shard."""
+    files = ShardFiles(ctx, "images", pa.schema([*ASSEMBLE_IMAGE, IMAGE.field("order_key")]), shard_count(ctx))
+    for batch in stream:
+        files.write(batch)
+    files.close()
