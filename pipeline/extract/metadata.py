@@ -1,0 +1,187 @@
+"""What a page says about itself: title, canonical URL, date, site, author, language, licence, opt-outs."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from html import unescape
+
+from plait.pipeline.extract.urls import resolve
+from plait.pipeline.extract.vocabulary import attributes
+
+_TAG = re.compile(r"<(meta|link|base)\b([^>]*)>")
+_TITLE = re.compile(r"<title[^>]*>([^<]*)</title>")
+_LICENCE = re.compile(r"https?://(?:www\.)?creativecommons\.org/(?:licenses|publicdomain)/[^\s\"'<>]+", re.IGNORECASE)
+_ISO = re.compile(r"\d{4}-\d{2}(?:-\d{2})?(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?)?")
+_SLASHED = re.compile(r"^(\d{4})[/.](\d{1,2})[/.](\d{1,2})")
+_COMPACT = re.compile(r"^(\d{4})(\d{2})(\d{2})(?:\D|$)")
+_ROBOTS = frozenset(
+    {"robots", "googlebot", "googlebot-image", "bingbot", "gptbot", "ccbot", "google-extended", "slurp", "ai"}
+)
+_PUBLISHED = (
+    "article:published_time", "datepublished", "date", "dc.date.issued", "dc.date", "dcterms.created", "dcterms.date", "pubdate",
+    "publishdate", "publish_date", "publish-date", "parsely-pub-date", "sailthru.date", "citation_publication_date",
+    "og:published_time", "article.published", "datecreated", "dcterms.issued", "dc.date.created",
+)  # fmt: skip
+_AUTHOR = (
+    "author",
+    "article:author",
+    "dc.creator",
+    "dcterms.creator",
+    "byl",
+    "parsely-author",
+    "sailthru.author",
+    "citation_author",
+    "twitter:creator",
+)
+_SITE = ("og:site_name", "application-name", "dc.publisher", "apple-mobile-web-app-title")
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """Columns of a page that do not depend on its content."""
+
+    title: str | None
+    canonical: str | None
+    published: str | None
+    site_name: str | None
+    author: str | None
+    html_lang: str | None
+    licence: str | None
+    robots: tuple[str, ...]
+    base: str | None
+
+
+def iso_date(value: str | None) -> str | None:
+    """A date in ISO 8601 as far as the value gives one, or None."""
+    value = (value or "").strip()
+    if match := _ISO.search(value):
+        return match[0].replace(" ", "T")
+    if match := _SLASHED.match(value):
+        return f"{match[1]}-{int(match[2]):02}-{int(match[3]):02}"
+    if match := _COMPACT.match(value):
+        return f"{match[1]}-{match[2]}-{match[3]}"
+    return None
+
+
+def _linked_data(blocks: list[str]) -> dict[str, str]:
+    """Date, author and headline of a page's JSON-LD; the first article-like object that has them wins."""
+    out: dict[str, str] = {}
+    queue: list[object] = []
+    for block in blocks:
+        if len(block) > 500_000 or block.count("{") > 5000:
+            continue
+        try:
+            queue.append(json.loads(block))
+        except (ValueError, RecursionError):
+            continue
+    for _ in range(2000):
+        if not queue:
+            break
+        item = queue.pop(0)
+        if isinstance(item, list):
+            queue.extend(item[:200])
+        elif isinstance(item, dict):
+            if isinstance(item.get("@graph"), list):
+                queue.extend(item["@graph"][:200])
+            for key in ("datePublished", "dateCreated", "license"):
+                value = item.get(key)
+                if isinstance(value, str):
+                    out.setdefault(key, value)
+            author = item.get("author")
+            if isinstance(author, list) and author:
+                author = author[0]
+            if isinstance(author, dict):
+                author = author.get("name")
+            if isinstance(author, str) and author.strip():
+                out.setdefault("author", author)
+    return out
+
+
+def _text(value: str | None) -> str | None:
+    value = " ".join((value or "").split())
+    return value or None
+
+
+def read_metadata(
+    head: str, html_attributes: str, data_blocks: list[str], pieces: list[str], page_url: str
+) -> Metadata:
+    """Read a page's ``<head>``, its JSON-LD, and licence links of its body.
+
+    Args:
+        head: serialised ``<head>``.
+        html_attributes: attributes of ``<html>``, as serialised.
+        data_blocks: contents of ``<script type="application/ld+json">``.
+        pieces: the body's pieces (`plait.pipeline.extract.markup`).
+        page_url: URL of the page.
+    """
+    meta: dict[str, str] = {}
+    robots: dict[str, None] = {}
+    canonical = base = licence = None
+    for name, raw in _TAG.findall(head):
+        found = attributes(raw)
+        if name == "base":
+            base = base or found.get("href")
+        elif name == "link":
+            rel = found.get("rel", "").lower().split()
+            if "canonical" in rel and canonical is None:
+                canonical = found.get("href")
+            elif "license" in rel and licence is None:
+                licence = found.get("href")
+        else:
+            key = (found.get("property") or found.get("name") or found.get("itemprop") or "").strip().lower()
+            content = found.get("content", "")
+            if key in _ROBOTS:
+                for token in re.split(r"[,;\s]+", content.lower()):
+                    if token:
+                        robots[token] = None
+            elif key == "tdm-reservation":
+                if content.strip() == "1":
+                    robots["tdm-reservation"] = None
+            elif key and content.strip():
+                meta.setdefault(key, content)
+    data = _linked_data(data_blocks)
+    title_match = _TITLE.search(head)
+    title = unescape(title_match[1]) if title_match else None
+    start = base_of(page_url, base)
+    if canonical is None:
+        canonical = meta.get("og:url")
+    if licence is None:
+        licence = data.get("license") or meta.get("dc.rights") or meta.get("dcterms.license")
+        licence = licence if licence and licence.startswith("http") else None
+    if licence is None:
+        licence = _body_licence(pieces)
+    author = next((meta[k] for k in _AUTHOR if k in meta and not meta[k].startswith(("http", "@"))), None)
+    html = attributes(html_attributes)
+    return Metadata(
+        title=_text(title) or _text(meta.get("og:title")),
+        canonical=resolve(start, canonical) if canonical else None,
+        published=next((d for k in _PUBLISHED if (d := iso_date(meta.get(k)))), None)
+        or iso_date(data.get("datePublished") or data.get("dateCreated")),
+        site_name=next((_text(meta[k]) for k in _SITE if k in meta), None),
+        author=_text(author) or _text(data.get("author")),
+        html_lang=_text(html.get("lang") or html.get("xml:lang") or meta.get("content-language")),
+        licence=resolve(start, licence) if licence else None,
+        robots=tuple(robots),
+        base=base,
+    )
+
+
+def base_of(page_url: str, base_href: str | None) -> str:
+    """The URL that relative references start from."""
+    return (resolve(page_url, base_href) or page_url) if base_href else page_url
+
+
+def _body_licence(pieces: list[str]) -> str | None:
+    """The link that the body marks as its licence, else the only Creative Commons licence that it links to."""
+    links: dict[str, None] = {}
+    for piece in pieces:
+        if "creativecommons.org/" in piece or 'rel="license' in piece:
+            found = attributes(piece.partition(">")[0].partition(" ")[2])
+            href = found.get("href", "")
+            if "license" in found.get("rel", "").lower().split() and href:
+                return href
+            if match := _LICENCE.match(href):
+                links[match[0]] = None
+    return next(iter(links)) if len(links) == 1 else None

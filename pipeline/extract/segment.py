@@ -1,0 +1,309 @@
+"""One pass over a page's pieces: elements, blocks of text, pictures, all in document order.
+
+A *block* is the text between two boundaries of block-level elements. Elements cover contiguous ranges of blocks, so
+any statistic of an ancestor is a difference of two prefix sums (`plait.pipeline.extract.features`).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from plait.pipeline.extract import vocabulary as voc
+from plait.schemas.errors import RecordError
+
+BREAK = "\x00"  # stands for <br> until the block ends; NUL cannot occur in parsed HTML
+_BREAKS = re.compile(r" ?\x00[\x00 ]*")
+_STYLE_IMAGE = re.compile(r"background(?:-image)?\s*:[^;\"]*url\(", re.IGNORECASE)
+_SMALL = re.compile(r'(?:^|\s)(?:width|height)="(\d{1,2})(?:px)?"')
+_INLINE_SIDE = 48  # pixels; a picture that declares less on a side stands in the line and does not split a sentence
+_IMAGE_TAGS = frozenset({"img", "amp-img", "amp-anim"})
+
+
+@dataclass(slots=True)
+class Image:
+    """A picture as the page has it, not yet resolved.
+
+    Attributes:
+        raw: attributes of the tag, as serialised.
+        tag: "img", "amp-img", "video" (poster) or "style" (CSS background).
+        element: index of the element that holds it.
+        position: number of blocks that stand before it.
+        context: bits of `vocabulary`, inherited.
+        sources: attributes of the ``<source>`` tags of its ``<picture>``.
+        link: attributes of the ``<a>`` around it, or "".
+        fallbacks: attributes of the pictures that its ``<noscript>`` shows instead.
+        caption: index of its caption among the blocks, -1 if it has none.
+    """
+
+    raw: str
+    tag: str
+    element: int
+    position: int
+    context: int
+    sources: list[str] = field(default_factory=list)
+    link: str = ""
+    fallbacks: list[str] = field(default_factory=list)
+    caption: int = -1
+
+
+@dataclass(slots=True)
+class Layout:
+    """A page in one pass. Lists of elements (``e_*``) and of blocks (``b_*``) run in document order.
+
+    Attributes:
+        e_parent: index of the parent; -1 for the root, element 0.
+        e_tag: tag name.
+        e_raw: attributes, as serialised.
+        e_context: bits of `vocabulary` that an element passes on to what it holds.
+        e_flags: bits of `vocabulary` of the element itself.
+        e_first: index of the element's first block.
+        e_end: index past its last block.
+        b_text: text, whitespace as a reader sees it, line breaks kept.
+        b_element: the block-level element whose text it is.
+        b_context: bits of `vocabulary`.
+        b_link: characters of it that stand in links.
+        b_links: links that start in it.
+        b_inner: attributes of the first inline element in it, or "".
+        images: pictures.
+    """
+
+    e_parent: list[int]
+    e_tag: list[str]
+    e_raw: list[str]
+    e_context: list[int]
+    e_flags: list[int]
+    e_first: list[int]
+    e_end: list[int]
+    b_text: list[str]
+    b_element: list[int]
+    b_context: list[int]
+    b_link: list[int]
+    b_links: list[int]
+    b_inner: list[str]
+    images: list[Image]
+
+
+def _clean(raw: str, preformatted: bool) -> str:
+    """Text of a block as a reader sees it."""
+    if "&" in raw:
+        raw = raw.replace("&nbsp;", "\xa0").replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+    if "\xad" in raw:
+        raw = raw.replace("\xad", "")  # soft hyphens are not seen
+    if preformatted:
+        return raw.replace(BREAK, "\n").strip("\n").rstrip()
+    text = " ".join(raw.split())
+    if BREAK in text:
+        text = _BREAKS.sub("\n", text).strip()
+    return text
+
+
+def _math(source: list[str], opening: str) -> str:
+    """A formula as source: its TeX where the page carries it, else the MathML itself."""
+    alt = voc.attributes(opening).get("alttext")
+    if alt:
+        return f"${alt.strip()}$"
+    joined = "<".join(source)
+    match = re.search(r'<annotation[^>]*encoding="[^"]*[tT]e[xX][^"]*"[^>]*>([^<]*)<', joined)
+    if match:
+        return f"${match[1].strip()}$"
+    return joined.replace("<", "&lt;").replace(">", "&gt;")
+
+
+def segment(pieces: list[str], *, max_depth: int, posters: bool, backgrounds: bool) -> Layout:
+    """Read the pieces of a page once.
+
+    Raises:
+        RecordError: ``too_deep``, if elements nest deeper than ``max_depth``.
+    """
+    e_parent, e_tag, e_raw, e_context, e_flags, e_first, e_end = [-1], ["#root"], [""], [0], [0], [0], [0]
+    b_text: list[str] = []
+    b_element: list[int] = []
+    b_context: list[int] = []
+    b_link: list[int] = []
+    b_links: list[int] = []
+    b_inner: list[str] = []
+    images: list[Image] = []
+    pending: list[Image] = []  # small pictures in the line: they follow their block
+    buffer: list[str] = []
+    current = context = depth = skip = 0
+    link_depth = link_chars = links = 0
+    inner = link_raw = ""
+    filled = False  # is there anything but whitespace in the buffer?
+    picture: list[str] | None = None
+    math_start = math_depth = -1
+    math_opening = ""
+    link_end = -2
+    void, inline, tag_context, flags_of = voc.VOID, voc.INLINE, voc.TAG_CONTEXT, voc.flags_of
+
+    def flush() -> None:
+        nonlocal link_chars, links, inner, filled
+        if filled:
+            text = _clean("".join(buffer), bool(context & voc.PRE))
+            if text:
+                b_text.append(text)
+                b_element.append(current)
+                b_context.append(context)
+                b_link.append(min(link_chars, len(text)))
+                b_links.append(links)
+                b_inner.append(inner)
+        buffer.clear()
+        link_chars = links = 0
+        inner = ""
+        filled = False
+        if pending:
+            for image in pending:
+                image.position = len(b_text)
+            images.extend(pending)
+            pending.clear()
+
+    for number, piece in enumerate(pieces):
+        head, _, text = piece.partition(">")
+        if not head:
+            continue
+        if head[0] == "/":
+            name = head[1:]
+            depth -= 1
+            if skip:
+                if depth < skip:
+                    skip = 0
+                    if math_depth >= 0 and name == "math":
+                        source = pieces[math_start : number + 1]
+                        source[-1] = "/math>"
+                        buffer.append(_math(["", *source], math_opening))
+                        filled = True
+                        math_depth = -1
+                else:
+                    continue
+            elif name == "a":
+                if link_depth:
+                    link_depth -= 1
+                    if not link_depth:
+                        link_raw = ""
+                    if not text:
+                        link_end = number
+            elif name == "picture":
+                picture = None
+            elif name not in inline and "-" not in name:
+                if name == e_tag[current] and current:
+                    flush()
+                    e_end[current] = len(b_text)
+                    current = e_parent[current]
+                    context = e_context[current]
+            if text:
+                buffer.append(text)
+                if not filled and not text.isspace():
+                    filled = True
+                if link_depth:
+                    link_chars += len(text)
+            continue
+        if skip:
+            if head.partition(" ")[0] not in void:
+                depth += 1
+            continue
+        name, _, raw = head.partition(" ")
+        if name in void:
+            if name == "br":
+                buffer.append(BREAK)
+            elif name == "img":
+                image = Image(raw, "img", current, 0, context, picture or [], link_raw)
+                small = _SMALL.search(raw)
+                if small and int(small[1]) < _INLINE_SIDE and filled:
+                    pending.append(image)
+                else:
+                    flush()
+                    image.position = len(b_text)
+                    images.append(image)
+            elif name == "source":
+                if picture is not None:
+                    picture.append(raw)
+            elif name == "hr":
+                flush()
+        else:
+            depth += 1
+            if depth > max_depth:
+                raise RecordError("too_deep", value=float(depth), threshold=float(max_depth))
+            if name == "a":
+                if link_end == number - 1:
+                    buffer.append(" ")  # two links side by side are two words
+                link_depth += 1
+                links += 1
+                link_raw = raw
+                if not inner:
+                    inner = raw
+                if voc.flags_of(raw) & voc.SKIP:
+                    skip = depth
+            elif name in inline or "-" in name:
+                if raw:
+                    flags = flags_of(raw)
+                    if flags:
+                        if flags & voc.SKIP:
+                            skip = depth
+                            continue
+                        if flags & voc.HIDDEN and "math" not in raw:
+                            skip = depth
+                            continue
+                    if not inner:
+                        inner = raw
+                if name == "picture":
+                    picture = []
+                elif name in _IMAGE_TAGS:
+                    flush()
+                    images.append(Image(raw, name, current, len(b_text), context, [], link_raw))
+                elif name == "rp":
+                    skip = depth
+                    continue
+            elif name == "math":
+                math_start, math_depth, math_opening, skip = number, depth, raw, depth
+                continue
+            elif name == "video":
+                flush()
+                if posters and "poster=" in raw:
+                    images.append(Image(raw, "video", current, len(b_text), context, [], ""))
+                skip = depth
+                continue
+            else:
+                flush()
+                flags = tag_context.get(name, 0)
+                if raw:
+                    flags |= flags_of(raw)
+                    if flags & voc.SKIP:
+                        skip = depth
+                        continue
+                    if backgrounds and "url(" in raw and _STYLE_IMAGE.search(raw):
+                        images.append(Image(raw, "style", current, len(b_text), context, [], link_raw))
+                e_parent.append(current)
+                current = len(e_tag)
+                context |= flags & voc.INHERITED
+                e_flags.append(flags)
+                e_tag.append(name)
+                e_raw.append(raw)
+                e_context.append(context)
+                e_first.append(len(b_text))
+                e_end.append(0)
+        if text:
+            buffer.append(text)
+            if not filled and not text.isspace():
+                filled = True
+            if link_depth:
+                link_chars += len(text)
+    flush()
+    while current >= 0:
+        e_end[current] = len(b_text)
+        current = e_parent[current]
+    return Layout(
+        e_parent,
+        e_tag,
+        e_raw,
+        e_context,
+        e_flags,
+        e_first,
+        e_end,
+        b_text,
+        b_element,
+        b_context,
+        b_link,
+        b_links,
+        b_inner,
+        images,
+    )

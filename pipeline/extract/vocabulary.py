@@ -1,0 +1,144 @@
+"""Facts about HTML: which tags hold text, which are blocks, what words of classes and ids say."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+
+VOID = frozenset(
+    "area base basefont bgsound br col embed frame hr img input keygen link meta param source track wbr".split()
+)
+INLINE = frozenset(
+    """a abbr acronym b bdi bdo big cite code data del dfn em font i ins kbd label mark nobr output q rb rp rt rtc ruby s
+    samp small span strike strong sub sup time tt u var picture""".split()
+)
+# Removed with all they hold before anything is read: nothing in them is text or a picture of the page.
+DROPPED = ("script", "style", "template", "svg", "iframe", "object", "select", "textarea", "canvas", "audio", "dialog")
+
+# Context bits of an element, inherited by all that it holds.
+PRE, HEADING, CAPTION, QUOTE, TABLE, ITEM, NOSCRIPT, HIDDEN = (1 << i for i in range(8))
+NAV, FOOTER, HEADER, ASIDE, FORM, UNLIKELY, COMMENT, ARTICLE = (1 << i for i in range(8, 16))
+SKIP = 1 << 16  # nothing in it is read
+BUTTON = 1 << 17
+# What an element passes on to all that it holds; the other bits say what the element itself looks like, and count only
+# where it holds a small share of the page (a body of class "has-sidebar" is no sidebar).
+INHERITED = PRE | HEADING | CAPTION | QUOTE | TABLE | ITEM | NOSCRIPT
+
+TAG_CONTEXT = {
+    "pre": PRE, "listing": PRE, "figcaption": CAPTION, "caption": CAPTION, "blockquote": QUOTE, "td": TABLE, "th": TABLE,
+    "li": ITEM, "dt": ITEM, "dd": ITEM, "noscript": NOSCRIPT, "nav": NAV, "footer": FOOTER, "header": HEADER,
+    "aside": ASIDE, "form": FORM, "fieldset": FORM, "button": BUTTON, "article": ARTICLE, "main": ARTICLE,
+    "h1": HEADING, "h2": HEADING, "h3": HEADING, "h4": HEADING, "h5": HEADING, "h6": HEADING,
+}  # fmt: skip
+
+# Words of classes, ids and roles. General vocabulary of page templates; none names a site.
+REASON_WORDS = {
+    "navigation": """nav navbar navigation menu menubar breadcrumb breadcrumbs pager pagination paginator topbar toolbar
+        tabs sitemap skip masthead toc""",
+    "footer": "footer foot copyright colophon legal imprint impressum",
+    "sidebar": "sidebar side aside rail widget widgets complementary",
+    "cookie_banner": "cookie cookies consent gdpr cookiebar onetrust cmp",
+    "share_bar": """share sharing social socials sharedaddy addthis addtoany follow tweet facebook twitter pinterest
+        whatsapp""",
+    "related_links": """related recommend recommended recommendations outbrain taboola trending popular readmore more
+        similar promoted teaser upsell crosssell""",
+    "advertisement": """ad ads advert adverts advertisement advertorial adsbygoogle banner sponsor sponsored promo
+        promotion dfp gpt""",
+    "comment": "comment comments disqus respond reply replies",
+    "form": """form login signin signup register subscribe subscription newsletter search searchbox modal popup dialog
+        overlay lightbox paywall""",
+    "metadata": "meta byline author tags taglist categories postmeta timestamp dateline",
+}
+_WORD_REASON = {word: reason for reason, words in REASON_WORDS.items() for word in words.split()}
+_SPLIT = re.compile(r"[^a-z0-9]+|(?<=[a-z])(?=\d)")
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_NAMES = re.compile(r'(?:^|\s)(class|id|role|itemprop|data-testid|data-component|aria-label)="([^"]*)"')
+_HIDDEN = re.compile(
+    r'(?:^|\s)hidden(?:=""|="hidden"|="true"|\s|$)|style="[^"]*(?:display\s*:\s*none|visibility\s*:\s*hidden)',
+    re.IGNORECASE,
+)
+_CAPTION = re.compile(
+    r"(?:^|[\s_-])(?:wp-caption-text|figcaption|caption|img-caption|image-caption|photo-caption|caption-text|thumbcaption|gallerytext|legend|imgdesc|image-description)(?:$|[\s])",
+    re.IGNORECASE,
+)
+_RENDERED_MATH = re.compile(
+    r'class="[^"]*\b(?:katex-html|MathJax(?:_[A-Za-z]+)?|MJX_Assistive_MathML|mjx-chtml|MathJax_Preview)\b'
+)
+_ATTRIBUTE = re.compile(r'([^\s"=<>]+)(?:="([^"]*)")?')
+
+
+def attributes(raw: str) -> dict[str, str]:
+    """Attributes of a tag as lexbor serialises it (always in double quotes); values unescaped, the first one wins."""
+    found: dict[str, str] = {}
+    for name, value in _ATTRIBUTE.findall(raw):
+        found.setdefault(name.lower(), unescape(value) if "&" in value else value)
+    return found
+
+
+def words_of(raw: str) -> list[str]:
+    """Lower-case words of a tag's class, id and role, split at punctuation, digits and camel case."""
+    words: list[str] = []
+    for name, value in _NAMES.findall(raw):
+        if name == "aria-label":
+            continue
+        words += [w for w in _SPLIT.split(_CAMEL.sub("-", value).lower()) if w]
+    return words
+
+
+_MEMO_LIMIT = 50_000  # distinct attribute strings kept, about 10 MB
+_reason_memo: dict[str, str | None] = {}
+
+
+def reason_of(raw: str) -> str | None:
+    """Reason code that the words of a tag's class, id and role suggest, or None; remembered."""
+    if raw in _reason_memo:
+        return _reason_memo[raw]
+    reason = next((r for word in words_of(raw) if (r := _WORD_REASON.get(word))), None)
+    if len(_reason_memo) >= _MEMO_LIMIT:
+        _reason_memo.clear()
+    _reason_memo[raw] = reason
+    return reason
+
+
+_UNLIKELY = frozenset(
+    {"navigation", "footer", "sidebar", "cookie_banner", "share_bar", "related_links", "advertisement", "form"}
+)
+_flags_memo: dict[str, int] = {}
+
+
+def flags_of(raw: str) -> int:
+    """Context bits that a tag's attributes give; remembered, since templates repeat them."""
+    flags = _flags_memo.get(raw)
+    if flags is not None:
+        return flags
+    flags = 0
+    if _HIDDEN.search(raw):
+        flags |= HIDDEN
+    if "aria-modal" in raw:
+        flags |= UNLIKELY
+    if 'role="' in raw:
+        for role, bit in (
+            ("navigation", NAV),
+            ("contentinfo", FOOTER),
+            ("banner", HEADER),
+            ("complementary", ASIDE),
+            ("main", ARTICLE),
+            ("article", ARTICLE),
+            ("dialog", UNLIKELY),
+        ):
+            if f'role="{role}"' in raw:
+                flags |= bit
+    if "class=" in raw or "id=" in raw:
+        if _CAPTION.search(" ".join(v for n, v in _NAMES.findall(raw) if n in ("class", "id"))):
+            flags |= CAPTION
+        if _RENDERED_MATH.search(raw):
+            flags |= SKIP
+        reason = reason_of(raw)
+        if reason == "comment":
+            flags |= COMMENT
+        elif reason in _UNLIKELY:
+            flags |= UNLIKELY
+    if len(_flags_memo) >= _MEMO_LIMIT:
+        _flags_memo.clear()
+    _flags_memo[raw] = flags
+    return flags
