@@ -106,6 +106,7 @@ class Context:
         self._alone: Counter[str] = Counter()
         self._seen: Counter[str] = Counter()
         self._counts: Counter[str] = Counter()
+        self.facts: dict[str, str] = {}
         self._open = ExitStack()
         self._lists: dict[str, Table] = {}
 

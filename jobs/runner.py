@@ -93,7 +93,7 @@ def run_unit(store: Store, stage: Stage, unit: Unit, stream: Stream | None = Non
     finally:
         guard.close()
     cost = Cost(round(_cpu_s() - cpu, 3), round(time.monotonic() - wall, 3), peak_rss())
-    receipt = Receipt(stage.name, unit.id(stage), unit.label, attempt, outputs, books, cost)
+    receipt = Receipt(stage.name, unit.id(stage), unit.label, attempt, outputs, books, cost, context.facts)
     if store.put_new(receipt_path(stage, unit), receipt.to_json()):
         return receipt
     first = find_receipt(store, stage, unit)

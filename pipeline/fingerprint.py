@@ -1,8 +1,9 @@
 """The fingerprint: one hash of a corpus' logical rows.
 
-Each document is hashed by itself over all its columns, with the SHA-256 of its pictures' bytes in the bytes' place;
-the document hashes are hashed in the corpus' global order. Names of archives and of image files, row groups, file
-layout, compression and writers leave no trace, so Parquet and WebDataset shards of one corpus have one fingerprint.
+Each document is hashed by itself over all its columns, its order key among them, with the SHA-256 of its pictures'
+bytes in the bytes' place; the document hashes are added up (mod 2^256), so that shards can be hashed apart and their
+sums added. Names and identities of archives, names of image files, row groups, shard boundaries, compression and
+writers leave no trace, so Parquet and WebDataset shards of one corpus have one fingerprint, whatever was put where.
 """
 
 from __future__ import annotations
@@ -18,18 +19,18 @@ import pyarrow.parquet as pq
 from plait.pipeline.json_rows import Cell, to_json_value
 from plait.schemas.errors import CorpusError
 
-LEFT_OUT: Final = frozenset({"archive"})  # a name; archive_id is the identity
+LEFT_OUT: Final = frozenset({"archive", "archive_id"})  # where a record was found, not what it is
 BATCH_ROWS: Final = 64
 
 
 class Fingerprint:
-    """Takes rows in global order and gives their hash.
+    """Takes rows, a shard's in global order, and gives their hash.
 
     Cost: about the SHA-256 of the image bytes; memory: one row.
     """
 
     def __init__(self) -> None:
-        self._digest = hashlib.blake2b(digest_size=32, person=b"plait-rows")
+        self._sum = 0
         self._last = (-1, b"")
         self.documents = 0
         self.images = 0
@@ -48,7 +49,7 @@ class Fingerprint:
                 f"document {document.hex()} stands out of order: shards are sorted by order_key and doc_id"
             )
         self._last = (order, document)
-        self._digest.update(document_digest(row))
+        self._add(int.from_bytes(document_digest(row), "little"))
         self.documents += 1
         self.images += sum(image is not None for image in _items(row["images"]))
 
@@ -57,9 +58,24 @@ class Fingerprint:
         for row in batch.to_pylist():
             self.add(row)
 
+    def _add(self, value: int) -> None:
+        self._sum = (self._sum + value) % (1 << 256)
+
+    def state(self) -> str:
+        """What was added so far, as text: for `merge`."""
+        return f"{self.documents}:{self.images}:{self._sum:064x}"
+
+    def merge(self, state: str) -> None:
+        """Adds what another fingerprint's `state` holds; its rows may lie anywhere in the order."""
+        documents, images, value = state.split(":")
+        self.documents += int(documents)
+        self.images += int(images)
+        self._add(int(value, 16))
+
     def hexdigest(self) -> str:
         """The hash of all that was added, 64 hex characters."""
-        return self._digest.hexdigest()
+        total = self.documents.to_bytes(8, "little") + self._sum.to_bytes(32, "little")
+        return hashlib.blake2b(total, digest_size=32, person=b"plait-rows").hexdigest()
 
 
 def document_digest(row: Mapping[str, Cell]) -> bytes:

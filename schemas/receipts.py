@@ -73,6 +73,7 @@ class Receipt:
     outputs: tuple[Output, ...]
     books: Books
     cost: Cost
+    facts: Mapping[str, str] = field(default_factory=dict)  # what else it knows of its outputs: totals, digests
 
     def to_json(self) -> bytes:
         """As it is written."""
@@ -90,6 +91,7 @@ class Receipt:
             outputs=tuple(Output(**output) for output in raw["outputs"]),
             books=Books(**raw["books"]),
             cost=Cost(**raw["cost"]),
+            facts=raw["facts"],
         )
 
     def tables(self, name: str) -> list[Output]:
