@@ -58,5 +58,7 @@ IMAGE_SCORES = [
     pa.field("phash", pa.int64()),  # 64 bits of imagehash.phash, first bit highest, as signed integer
     pa.field("dhash", pa.int64()),
     pa.field("frames", pa.int32()),
+    pa.field("entropy", pa.float32()),  # bits of the grey histogram, 0 (blank) to 8
+    pa.field("sharpness", pa.float32()),  # variance of the Laplacian, 0 upwards; NaN under 3 pixels a side
 ]
 """Scores of one picture's bytes."""

@@ -34,6 +34,8 @@ IMAGE_INFO = pa.struct(
         ("frames", pa.int32()),
         ("phash", pa.int64()),
         ("dhash", pa.int64()),
+        ("entropy", pa.float32()),
+        ("sharpness", pa.float32()),
         ("url_dup_count", pa.int64()),  # documents of the build that show this URL
         ("sha256_dup_count", pa.int64()),  # occurrences of these bytes in the build
         ("p_hash_dup_count", pa.int64()),  # occurrences of this perceptual cluster in the build

@@ -1,0 +1,74 @@
+"""Which document of a group is kept: a stream of sorted rows in, a verdict for each row out.
+
+The same kernel serves URL, exact text and near-duplicates; the groups differ only in the key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import pyarrow as pa
+
+from plait.schemas.conform import conform
+from plait.schemas.documents import TIME
+
+CLAIM = pa.schema(
+    [
+        pa.field("key", pa.int64()),  # URL key, text key or component label; null: in no group, kept
+        pa.field("captured", TIME),
+        pa.field("doc_id", pa.binary(), nullable=False),
+    ]
+)
+"""What `keep_latest` reads, sorted by (key, captured descending with nulls last, doc_id)."""
+
+VERDICT = pa.schema(
+    [
+        pa.field("key", pa.int64()),
+        pa.field("doc_id", pa.binary(), nullable=False),
+        pa.field("kept", pa.bool_(), nullable=False),
+        pa.field("kept_doc_id", pa.binary(), nullable=False),  # of the group's winner; its own where it is kept
+        pa.field("reason", pa.string()),  # null where it is kept
+    ]
+)
+
+
+def claims(batch: pa.RecordBatch, key: str) -> pa.RecordBatch:
+    """The rows of ``batch`` as `CLAIM`, grouped by the column named ``key``."""
+    columns = [batch.column(key), batch.column("captured"), batch.column("doc_id")]
+    return conform(pa.RecordBatch.from_arrays(columns, names=CLAIM.names), CLAIM)
+
+
+def keep_latest(rows: Iterable[pa.RecordBatch], reason: str) -> Iterator[pa.RecordBatch]:
+    """The first row of each key wins; the others are dropped for ``reason``. `CLAIM` in, `VERDICT` out, same order.
+
+    Sorted by (key, captured descending with nulls last, doc_id), the first row is the latest capture, the smaller id
+    where two were captured at once. A second row of the same document follows the first's verdict. Memory: one batch.
+
+    Args:
+        rows: sorted batches; a key may span any number of them.
+        reason: "duplicate_url", "duplicate_text" or "near_duplicate".
+    """
+    open_key: int | None = None
+    winner = b""
+    for batch in rows:
+        if not len(batch):
+            continue
+        column = batch.column("key")
+        loose = np.asarray(column.is_null())
+        keys = np.asarray(column.fill_null(0))
+        first = np.ones(len(keys), dtype=bool)
+        first[1:] = keys[1:] != keys[:-1]
+        first[1:] |= loose[:-1]
+        first[0] = open_key is None or int(keys[0]) != open_key
+        first |= loose
+        # Row that won each row's group; -1 stands for the group carried over from the batch before.
+        place = np.maximum.accumulate(np.where(first, np.arange(len(keys)), -1))
+        ids = batch.column("doc_id").cast(pa.binary())
+        carried = pa.array([winner], pa.binary())
+        winners = pa.concat_arrays([carried, ids]).take(pa.array(place + 1))
+        kept = pa.compute.equal(winners, ids)
+        reasons = pa.compute.if_else(kept, pa.scalar(None, pa.string()), pa.scalar(reason))
+        yield conform(pa.RecordBatch.from_arrays([column, ids, kept, winners, reasons], names=VERDICT.names), VERDICT)
+        open_key = None if loose[-1] else int(keys[-1])
+        winner = winners[-1].as_py()
