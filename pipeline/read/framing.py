@@ -1,0 +1,271 @@
+"""From the bytes of an archive to records, whatever shape they are in.
+
+FastWARC reads first. Where it stops before the end, or cannot start (ARC, line feeds alone, empty gzip members, a
+wrong Content-Length), warcio goes on from the end of the last good record. Where that fails too, the next place that
+looks like a record is searched, and FastWARC starts again there: damage costs the records that it touches. No record is
+read twice and none between two good ones disappears without a `Gap`.
+
+A gzip member that holds more than one record has no random access. From the first such member on, the archive is
+inflated once into a spool, and its records have the address ``size of the archive + place in the spool``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from fastwarc.warc import ArchiveIterator
+from warcio.archiveiterator import ArchiveIterator as WarcioIterator
+from warcio.exceptions import ArchiveLoadFailed
+
+from plait.pipeline.read.places import Layout, layout_of, next_record, only_padding, record_end, starts_member
+from plait.pipeline.read.source import Source
+
+logging.getLogger("warcio").addHandler(logging.NullHandler())  # it warns of every blank in a URL; ours are escaped
+
+_PIECE = 1 << 20
+_KINDS = {
+    2: "warcinfo",
+    4: "response",
+    8: "resource",
+    16: "request",
+    32: "metadata",
+    64: "revisit",
+    128: "conversion",
+    256: "continuation",
+}  # fastwarc.warc.WarcRecordType by number: its members cannot be hashed
+# What warcio raises on damage, found by flipping bits: it indexes and converts without looking.
+_WARCIO_ERRORS = (
+    ArchiveLoadFailed, OSError, EOFError, ValueError, TypeError, AttributeError, LookupError, zlib.error, MemoryError,
+    AssertionError,
+)  # fmt: skip
+
+
+class DamagedError(Exception):
+    """The record that is being read breaks off or cannot be inflated."""
+
+
+class _Readable(Protocol):
+    def __call__(self, size: int, /) -> bytes: ...
+
+
+@dataclass(slots=True)
+class Frame:
+    """One record, valid until the next is asked for.
+
+    Attributes:
+        offset: address of its first byte.
+        kind: WARC-Type in lower case; "response" for ARC records, "warcinfo" for an ARC's file description.
+        header: a header of the record by its name, None where it is absent.
+        size: bytes of its block, as its Content-Length says.
+        arc: an ARC record, whose headers are uri, archive-date, content-type and length.
+    """
+
+    offset: int
+    kind: str
+    header: Callable[[str], str | None]
+    size: int
+    arc: bool
+    _read: _Readable
+    taken: int = 0
+    damage: str | None = None
+
+    def take(self, size: int) -> bytes:
+        """The next bytes of the block, `size` of them unless it ends before.
+
+        Raises:
+            DamagedError: the archive is damaged or breaks off here.
+        """
+        size = min(size, self.size - self.taken)
+        parts: list[bytes] = []
+        while size > 0:
+            try:
+                part = self._read(size)
+            except _WARCIO_ERRORS as error:
+                self.damage = str(error)
+                raise DamagedError(self.damage) from error
+            if not part:
+                self.damage = "the record breaks off"
+                raise DamagedError(self.damage)
+            parts.append(part)
+            size -= len(part)
+            self.taken += len(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """From this address on something could not be read; a frame with the same offset is to be forgotten."""
+
+    offset: int
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Spooled:
+    """Frames from this offset on are to be forgotten: they come again from the spool, whose addresses end at `end`."""
+
+    offset: int
+    end: int
+
+
+@dataclass(slots=True)
+class _Run:
+    """How far one engine came: its last frame, and why it stopped."""
+
+    last: Frame | None = None
+    offset: int = 0  # of the last frame in the source that the engine reads
+    trouble: str = ""
+    shares_member: bool = False
+    quiet: io.StringIO = field(default_factory=io.StringIO)
+
+
+def frames(source: Source, spool: Callable[[int], tuple[Source, str]] | None) -> Iterator[Frame | Gap | Spooled]:
+    """All records of an archive, in its order; a frame with the offset of the one before it replaces that.
+
+    Args:
+        source: the archive.
+        spool: inflates the archive from an offset on into a file and gives it with what was wrong ("" if nothing);
+            None where there can be no member of many records (the spool itself, one record).
+    """
+    start, layout = 0, layout_of(source, 0)
+    engine = _fast if layout.fast else _slow
+    while start < source.size:
+        run = _Run()
+        yield from engine(source, start, layout, run)
+        if run.shares_member and run.last is not None and spool is not None:
+            yield from _spooled(source, run.run.offset, spool)
+            return
+        last = run.last
+        if last is None:
+            if engine is _fast:
+                engine = _slow
+                continue
+            if only_padding(source, start):
+                return
+            yield Gap(start, run.trouble or "no record starts here")
+            start = next_record(source, start + 1, layout)
+        else:
+            end = None if last.damage else record_end(source, run.offset, layout)
+            if end is None and engine is _fast:  # a frame with the same offset replaces the one before it
+                start, engine = run.offset, _slow
+                continue
+            if end is None:
+                yield Gap(run.offset, last.damage or run.trouble or "the record breaks off")
+                start = next_record(source, run.offset + 1, layout)
+            elif only_padding(source, end):
+                return
+            elif engine is _fast:
+                start, engine = end, _slow
+                continue
+            else:  # a fresh start reads a record that no blank line separates from the one before it
+                start = end
+        layout = layout_of(source, start)
+        engine = _fast if layout.fast else _slow
+
+
+def _spooled(
+    source: Source, offset: int, spool: Callable[[int], tuple[Source, str]]
+) -> Iterator[Frame | Gap | Spooled]:
+    tail, damage = spool(offset)
+    with tail:
+        yield Spooled(offset, source.size + tail.size)
+        for item in frames(tail, None):
+            if isinstance(item, Frame):
+                item.offset += source.size
+                yield item
+            elif isinstance(item, Gap):
+                yield Gap(item.offset + source.size, item.detail)
+        if damage:
+            yield Gap(source.size + tail.size, damage)
+
+
+def _fast(source: Source, start: int, layout: Layout, run: _Run) -> Iterator[Frame]:
+    source.seek(start)
+    place = -1
+    try:
+        for record in ArchiveIterator(source, parse_http=False):
+            offset = record.stream_pos
+            if offset <= place or not starts_member(source, offset, layout):
+                run.shares_member = True
+                return
+            place = offset
+            kind = _KINDS.get(int(record.record_type)) or (record.headers.get("WARC-Type") or "").lower()
+            frame = run.last = Frame(offset, kind, record.headers.get, record.content_length, False, record.reader.read)
+            run.offset = offset
+            yield frame
+            if frame.damage is not None:
+                return
+            if frame.taken + record.consume() < frame.size:
+                frame.damage = "the record breaks off"
+                return
+    except OSError as error:
+        run.trouble = str(error)
+
+
+def _slow(source: Source, start: int, layout: Layout, run: _Run) -> Iterator[Frame]:
+    source.seek(start)
+    records = WarcioIterator(source, no_record_parse=True)
+    if layout.arc and start:
+        records.known_format = "arc"
+    while True:
+        try:
+            with contextlib.redirect_stderr(run.quiet):  # it reports to stderr what a Gap or its absence says here
+                record = next(records, None)
+        except _WARCIO_ERRORS as error:
+            run.trouble = " ".join(str(error).split()) or type(error).__name__
+            run.shares_member = "non-chunked gzip" in run.trouble
+            return
+        if record is None:
+            return
+        arc = record.format == "arc"
+        header = record.rec_headers.get_header
+        kind = {"arc_header": "warcinfo"}.get(record.rec_type, (record.rec_type or "").strip().lower())
+        stated = (header("length" if arc else "Content-Length") or "").strip()
+        frame = run.last = Frame(records.offset, kind, header, record.length or 0, arc, record.raw_stream.read)
+        run.offset = frame.offset
+        if not stated.isdecimal():
+            frame.damage = "the record does not say its length"
+            return
+        yield frame
+        if not _drained(frame):
+            return
+
+
+def _drained(frame: Frame) -> bool:
+    """Whether the rest of a frame could be read to its end."""
+    try:
+        while frame.damage is None and frame.taken < frame.size:
+            frame.take(_PIECE)
+    except DamagedError:
+        return False
+    return frame.damage is None
+
+
+def spooler(source: Source, folder: Path, name: str, limit: int) -> Callable[[int], tuple[Source, str]]:
+    """The function that inflates an archive from an offset on into ``folder/name-OFFSET.warc``; see `frames`."""
+    from plait.pipeline.read.places import inflated_pieces
+    from plait.pipeline.read.source import written
+
+    def spool(offset: int) -> tuple[Source, str]:
+        path = folder / f"{name}-{offset}.warc"
+        note = path.with_suffix(".damage")
+        if not path.exists():
+            damage = ""
+            with written(path) as out:
+                for piece in inflated_pieces(source, offset, limit):
+                    if isinstance(piece, str):
+                        damage = piece
+                    else:
+                        out.write(piece)
+                with written(note) as remark:
+                    remark.write(damage.encode())
+        return Source(path.open("rb", buffering=0), path.name), note.read_text()
+
+    return spool

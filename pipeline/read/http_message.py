@@ -1,0 +1,109 @@
+"""The HTTP message inside a record: status line, headers, and what they say about the body."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from urllib.parse import urljoin
+
+_END = re.compile(rb"\r?\n\r?\n")
+_STATUS = re.compile(r"\s*HTTP/\d(?:\.\d)?\s+(\d{3})\b", re.IGNORECASE)
+_CHARSET = re.compile(r";\s*charset\s*=\s*[\"']?\s*([^\s\"';,]+)", re.IGNORECASE)
+_MIME = re.compile(r"[\w.+*-]+/[\w.+*-]+")
+_SINGLE = frozenset(("content-length", "content-type", "date", "location"))  # repeated by mistake: the first counts
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f]+")
+
+
+@dataclass(slots=True)
+class Head:
+    """An HTTP status and its headers.
+
+    Attributes:
+        status: three digits.
+        headers: names in lower case; values of repeated headers are joined by commas.
+        size: bytes of the head in the record's block, blank line included.
+    """
+
+    status: int
+    headers: dict[str, str]
+    size: int
+
+
+def text_of(data: bytes) -> str:
+    """Header bytes as text: UTF-8, or Latin-1 where they are not, as servers send both."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
+
+
+def parse_head(block: bytes, *, whole: bool) -> Head | None:
+    """The head of an HTTP response.
+
+    Args:
+        block: the first bytes of the record's block.
+        whole: no bytes follow: a head that nothing ends is then all there is.
+
+    Returns:
+        None where the block does not start with an HTTP status line, or its head does not end within the bytes given.
+    """
+    end = _END.search(block)
+    if end is not None:
+        text, size = text_of(block[: end.start()]), end.end()
+    elif whole:
+        text, size = text_of(block), len(block)
+    else:
+        return None
+    lines = text.split("\n")
+    match = _STATUS.match(lines[0])
+    if match is None:
+        return None
+    headers: dict[str, str] = {}
+    name = ""
+    for line in lines[1:]:
+        if line[:1] in (" ", "\t"):  # a folded line goes on with the header before it
+            if name:
+                headers[name] += " " + line.strip()
+            continue
+        key, colon, value = line.partition(":")
+        if not colon:
+            continue
+        name, value = key.strip().lower(), value.strip()
+        if name not in headers:
+            headers[name] = value
+        elif name not in _SINGLE:
+            headers[name] += ", " + value
+    return Head(int(match[1]), headers, size)
+
+
+def media_type(content_type: str | None) -> tuple[str, str | None]:
+    """Media type in lower case ("" where none is stated) and charset of a Content-Type header."""
+    if not content_type:
+        return "", None
+    mime = _MIME.search(content_type.split(";", 1)[0])
+    charset = _CHARSET.search(content_type)
+    return (mime[0].lower() if mime else ""), (charset[1] if charset else None)
+
+
+def clean_url(url: str) -> str:
+    """A URL as an archive has it, made whole: no angle brackets (wget 1.19), no control characters, blanks escaped."""
+    url = url.strip()
+    if url[:1] == "<" and url[-1:] == ">":
+        url = url[1:-1].strip()
+    if url.startswith(": "):  # some writers repeat the colon of the header
+        url = url[2:].strip()
+    if not url.isprintable():
+        url = _CONTROLS.sub("", url)
+    return url.replace(" ", "%20")
+
+
+def location_of(headers: dict[str, str], url: str) -> str | None:
+    """Where a redirect leads, resolved against its own URL; None where it says nothing that can be followed."""
+    location = headers.get("location")
+    if not location:
+        return None
+    try:
+        target = urljoin(url, clean_url(location))
+    except ValueError:
+        return None
+    return target if target.startswith(("http://", "https://")) else None

@@ -1,0 +1,177 @@
+"""Where records start and end in the bytes of an archive; used at its start, at its end, and around damage."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from plait.pipeline.read.source import Source
+
+_PIECE = 1 << 16
+_SCAN = 1 << 20
+_HEAD = 1 << 15  # FastWARC's own limit for the headers of a record, 32 KiB
+_GZIP, _ZSTD, _LZ4 = b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18"
+_SKIPPABLE = b"\x2a\x4d\x18"  # last three bytes of the magic of zstd's and lz4's frames that carry no content
+_ARC_LINE = re.compile(  # URL, address, 14 digits (10 to 17 in the wild), type, (checksum, …), length
+    rb"(?:dns:|(?:filedesc|https?|ftp|whois|gopher|news)://?)[^\n]{1,4000} \d{10,17} [^\n]{0,200}? ?\d{1,12}\r?\n"
+)
+_WARC_LINE = re.compile(rb"WARC/\d\.\d+(\r?)\n")
+_RECORD = re.compile(rb"(?:WARC/\d\.\d+\r?\n[A-Za-z][A-Za-z-]*:)|" + _ARC_LINE.pattern)
+_BLANK_LINE = re.compile(rb"\r?\n\r?\n")
+_LENGTH = re.compile(rb"^content-length[ \t]*:[ \t]*(\d{1,18})[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
+_PADDING = bytes(range(33))  # blanks, line ends and NULs
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How records lie in the bytes from some place on.
+
+    Attributes:
+        magic: first bytes of a member: of gzip, zstd or lz4; b"" for plain records.
+        arc: ARC records.
+        fast: FastWARC reads them: WARC headers whose lines end in CR LF.
+    """
+
+    magic: bytes
+    arc: bool
+    fast: bool
+
+
+def layout_of(source: Source, place: int) -> Layout:
+    """The layout from a place on, by the first bytes there."""
+    head = source.peek(place, 1 << 12)
+    if head[:4] in (_ZSTD, _LZ4) or head[1:4] == _SKIPPABLE:
+        return Layout(head[:4], arc=False, fast=True)
+    magic = b""
+    if head.startswith(_GZIP):
+        magic, head = _GZIP, _inflated_head(head)
+    line = _WARC_LINE.match(head)
+    return Layout(magic, arc=_ARC_LINE.match(head) is not None, fast=line is not None and line[1] == b"\r")
+
+
+def starts_member(source: Source, place: int, layout: Layout) -> bool:
+    """Whether a compressed member starts at a place (plain records start anywhere)."""
+    magic = layout.magic
+    if not magic:
+        return True
+    found = source.peek(place, 4)
+    return found.startswith(magic) or (magic is not _GZIP and (found in (_ZSTD, _LZ4) or found[1:] == _SKIPPABLE))
+
+
+def record_end(source: Source, place: int, layout: Layout) -> int | None:
+    """Where the record at a place ends; None where it breaks off or cannot be inflated.
+
+    A gzip member is inflated once more (to nowhere) and its checksum compared.
+    """
+    if layout.magic == _GZIP:
+        return _member_end(source, place)
+    if layout.magic:
+        return source.size
+    head = source.peek(place, _HEAD)
+    if layout.arc:
+        line = _ARC_LINE.match(head)
+        if line is None:
+            return None
+        end = place + line.end() + int(line[0].split()[-1])
+        return end if end <= source.size else None
+    blank = _BLANK_LINE.search(head)
+    length = _LENGTH.search(head[: blank.end()]) if blank else None
+    if blank is None or length is None:
+        return None
+    end = place + blank.end() + int(length[1])
+    return end if end <= source.size else None
+
+
+def only_padding(source: Source, place: int) -> bool:
+    """Whether nothing but blanks, line ends, NULs and empty gzip members follows."""
+    while place < source.size:
+        piece = source.peek(place, _SCAN)
+        if piece.startswith(_GZIP):
+            engine = zlib.decompressobj(31)
+            try:
+                inflated = engine.decompress(piece, _PIECE)
+            except zlib.error:
+                return False
+            if inflated.strip(_PADDING) or not engine.eof:
+                return False
+            place += len(piece) - len(engine.unused_data)
+            continue
+        if not piece or piece.strip(_PADDING):
+            return not piece
+        place += len(piece)
+    return True
+
+
+def next_record(source: Source, place: int, layout: Layout) -> int:
+    """The first place from `place` on where a record seems to start, the archive's size where there is none."""
+    pattern = re.compile(re.escape(layout.magic)) if layout.magic else _RECORD
+    while place < source.size:
+        piece = source.peek(place, _SCAN)
+        for match in pattern.finditer(piece):
+            found = place + match.start()
+            if layout.magic:
+                head = source.peek(found, 1 << 12)
+                if layout.magic == _GZIP and not _RECORD.match(_inflated_head(head)):
+                    continue
+                return found
+            if found == 0 or source.peek(found - 1, 1) == b"\n":
+                return found
+        if len(piece) < _SCAN:
+            break
+        place += _SCAN - _PIECE  # a record's first line may lie across two pieces
+    return source.size
+
+
+def inflated_pieces(source: Source, place: int, limit: int) -> Iterator[bytes | str]:
+    """What the members from a place on inflate to, in pieces; at last a string that says what was wrong."""
+    size = 0
+    while place < source.size:
+        if layout_of(source, place).magic != _GZIP:
+            if not only_padding(source, place):
+                yield f"no gzip member starts at {place}"
+            return
+        engine = zlib.decompressobj(31)
+        data = source.peek(place, _PIECE)
+        while True:
+            try:
+                piece = engine.decompress(data, _SCAN)
+            except zlib.error as error:
+                yield f"the gzip member at {place} is damaged: {error}"
+                return
+            size += len(piece)
+            if size > limit:
+                yield f"the archive inflates to more than {limit} bytes"
+                return
+            yield piece
+            if engine.eof:
+                break
+            place += len(data) - len(engine.unconsumed_tail)
+            data = source.peek(place, _PIECE)
+            if not data and not piece:
+                yield "the archive breaks off"
+                return
+        place += len(data) - len(engine.unused_data)
+
+
+def _inflated_head(head: bytes) -> bytes:
+    try:
+        return zlib.decompressobj(31).decompress(head, 1 << 13)
+    except zlib.error:
+        return b""
+
+
+def _member_end(source: Source, place: int) -> int | None:
+    engine = zlib.decompressobj(31)
+    while True:
+        data = source.peek(place, _PIECE)
+        try:
+            piece = engine.decompress(data, _SCAN)
+        except zlib.error:
+            return None
+        if engine.eof:
+            return place + len(data) - len(engine.unused_data)
+        if not data and not piece:
+            return None
+        place += len(data) - len(engine.unconsumed_tail)

@@ -1,0 +1,149 @@
+"""An archive as a file that can be read and sought: local, remote, or a stored member of a WACZ."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import shutil
+import struct
+import tempfile
+import zipfile
+import zlib
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from plait.pipeline.read.inputs import Archive, is_url
+from plait.schemas.errors import UnitError
+
+_PIECE = 1 << 20
+_LOCAL_LENGTHS, _LOCAL_HEADER = 26, 30  # ZIP, section 4.3.7: where the two lengths stand, and bytes before the name
+
+_KEPT_READS = 4  # FastWARC reads 64 KiB at a time: the record it has just parsed starts within its last two reads
+
+
+class Source(io.RawIOBase):
+    """A window of a file, from which FastWARC and warcio read.
+
+    A read that fails raises `UnitError`: what a store or a disk did is not the archive's fault, and must not look like
+    damage in it (both libraries report damage as `OSError`).
+
+    Attributes:
+        size: bytes in the window.
+    """
+
+    def __init__(self, file: BinaryIO, name: str, start: int = 0, size: int | None = None):
+        super().__init__()
+        self._file, self._name, self._start = file, name, start
+        try:
+            self.size = file.seek(0, os.SEEK_END) - start if size is None else size
+        except OSError as error:
+            raise UnitError(f"cannot read {name}: {error}") from error
+        self._place = 0
+        self._recent: deque[tuple[int, bytes]] = deque(maxlen=_KEPT_READS)
+
+    def readable(self) -> bool:
+        """Yes."""
+        return True
+
+    def seekable(self) -> bool:
+        """Yes."""
+        return True
+
+    def tell(self) -> int:
+        """Position in the window."""
+        return self._place
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move within the window; nothing is read."""
+        base = (0, self._place, self.size)[whence]
+        self._place = max(base + offset, 0)
+        return self._place
+
+    def read(self, size: int | None = -1) -> bytes:
+        """At most `size` bytes from the position on."""
+        left = max(self.size - self._place, 0)
+        data = self._get(self._place, left if size is None or size < 0 else min(size, left))
+        if len(data) <= _PIECE:
+            self._recent.append((self._place, data))
+        self._place += len(data)
+        return data
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        """Fill a buffer from the position on."""
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def peek(self, place: int, size: int) -> bytes:
+        """Bytes at a place of the window; the position stays, and recent reads are not repeated."""
+        for start, data in self._recent:
+            if start <= place and place + size <= start + len(data):
+                return data[place - start : place - start + size]
+        return self._get(place, min(size, max(self.size - place, 0)))
+
+    def close(self) -> None:
+        """Close the file below."""
+        self._file.close()
+        super().close()
+
+    def _get(self, place: int, size: int) -> bytes:
+        if size <= 0:
+            return b""
+        try:
+            self._file.seek(self._start + place)
+            return self._file.read(size)
+        except OSError as error:
+            raise UnitError(f"cannot read {self._name} at {self._start + place}: {error}") from error
+
+
+def open_source(archive: Archive, spool_dir: Path) -> Source:
+    """The bytes of an archive; a compressed member of a WACZ is inflated into the spool once.
+
+    Raises:
+        UnitError: the file is gone or its store does not answer.
+    """
+    try:
+        file = _open(archive.uri)
+        if archive.member is None:
+            return Source(file, archive.name, size=archive.bytes)
+        with zipfile.ZipFile(file) as package:
+            info = package.getinfo(archive.member)
+            if info.compress_type != zipfile.ZIP_STORED:
+                spooled = spool_dir / f"{archive.id}.member"
+                if not spooled.exists():
+                    with package.open(info) as member, written(spooled) as out:
+                        shutil.copyfileobj(member, out, _PIECE)
+                file.close()
+                return Source(spooled.open("rb", buffering=0), archive.name, size=archive.bytes)
+        # The name and the extra field of a member's local header can differ in length from the central directory's.
+        file.seek(info.header_offset + _LOCAL_LENGTHS)
+        name, extra = struct.unpack("<HH", file.read(4))
+        start = info.header_offset + _LOCAL_HEADER + name + extra
+        return Source(file, archive.name, start=start, size=info.file_size)
+    except (OSError, KeyError, zipfile.BadZipFile, zlib.error, struct.error) as error:
+        raise UnitError(f"cannot open {archive.name}: {error}") from error
+
+
+def _open(uri: str) -> BinaryIO:
+    if not is_url(uri):
+        return Path(uri).open("rb", buffering=0)
+    import fsspec
+
+    return cast(BinaryIO, fsspec.open(uri, "rb").open())
+
+
+@contextlib.contextmanager
+def written(path: Path) -> Iterator[BinaryIO]:
+    """A file that appears under its name only when all of it is written; two processes may write the same."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+    try:
+        with os.fdopen(handle, "wb") as out:
+            yield out
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
