@@ -140,7 +140,7 @@ def frames(source: Source, spool: Callable[[int], tuple[Source, str]] | None) ->
         run = _Run()
         yield from engine(source, start, layout, run)
         if run.shares_member and run.last is not None and spool is not None:
-            yield from _spooled(source, run.run.offset, spool)
+            yield from _spooled(source, run.offset, spool)
             return
         last = run.last
         if last is None:
