@@ -19,7 +19,7 @@ from plait.dedup.documents import claims, keep_latest
 from plait.dedup.keys import KEYS
 from plait.dedup.minhash import MinHashConfig
 from plait.jobs.context import Context
-from plait.jobs.units.streams import Stream, beside, split
+from plait.jobs.units.streams import Stream, beside, split, with_column
 from plait.jobs.work import Unit
 from plait.schemas.errors import UnitError
 from plait.schemas.ledger import DROP
@@ -114,26 +114,22 @@ def components(unit: Unit, ctx: Context) -> None:
 
 
 def attach_labels(stream: Stream, unit: Unit, ctx: Context) -> None:
-    """`LABEL_IN` sorted by `LABEL_ORDER` → "grouped" (documents of a component) and "keys" (documents of none)."""
+    """`LABEL_IN` sorted by `LABEL_ORDER` → "grouped": documents with their component, their own id where in none."""
     document, label = None, None
-    with ctx.table("grouped", GROUPED) as grouped, ctx.table("keys", KEYS) as single:
+    with ctx.table("grouped", GROUPED) as grouped:
         for batch in stream:
-            ids, sides = batch.column("id").to_pylist(), batch.column("side").to_pylist()
-            given = batch.column("label").to_pylist()
+            columns = (batch.column(name).to_pylist() for name in ("id", "side", "label"))
             found: list[int | None] = []
-            for name, side, value in zip(ids, sides, given, strict=True):
+            for name, side, value in zip(*columns, strict=True):
                 if side == 0:
                     document, label = name, value
-                found.append(label if name == document else None)
-            labelled = batch.set_column(batch.schema.get_field_index("label"), "label", pa.array(found, pa.int64()))
-            documents = labelled.filter(pc.equal(batch.column("side"), 1))
-            with_label, without = split(documents, documents.column("label").is_valid())
-            grouped.write(with_label)
-            single.write(without)
+                found.append(label if name == document else name)
+            labelled = with_column(batch, "label", pa.array(found, pa.int64()))
+            grouped.write(labelled.filter(pc.equal(batch.column("side"), 1)))
 
 
 def keep_near(stream: Stream, unit: Unit, ctx: Context) -> None:
-    """The latest document of each component is written as "keys"; documents in no component are counted elsewhere."""
+    """The latest document of each component is written as "keys"."""
     with ctx.table("keys", KEYS) as table:
         for kept in _keep(stream, ctx, "label", "near_duplicate"):
             table.write(kept)

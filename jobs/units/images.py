@@ -6,6 +6,7 @@ Rows move; bytes move twice, from an archive into a pack and from the pack into 
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 import numpy as np
 import pyarrow as pa
@@ -65,15 +66,12 @@ SCORED = pa.schema(
     [pa.field("key", pa.int64(), nullable=False), *[f for f in PACKED if f.name != "archive_id"], *IMAGE_SCORES]
 )
 """A record's picture: where its bytes are packed, its scores; key is the record's."""
-ATTACH_IN = pa.schema([pa.field("key", pa.int64()), pa.field("side", pa.int32(), nullable=False)] + list(IMAGE)[1:])
+ATTACH_IN = pa.schema([pa.field("key", pa.int64()), pa.field("side", pa.int32(), nullable=False), *list(IMAGE)[1:]])
 ATTACH_ORDER = ("key", "side", "order_key", "doc_id", "node")
 
 HASH = pa.schema([pa.field("phash", pa.int64(), nullable=False)])
 CLUSTER = pa.schema([pa.field("key", pa.int64(), nullable=False), pa.field("cluster", pa.int64(), nullable=False)])
-CLUSTER_IN = pa.schema(
-    [pa.field("key", pa.int64()), pa.field("side", pa.int32(), nullable=False), pa.field("cluster", pa.int64())]
-    + list(IMAGE)[1:]
-)
+CLUSTER_IN = pa.schema([*list(ATTACH_IN)[:2], pa.field("cluster", pa.int64()), *list(IMAGE)[1:]])
 
 
 def _empty_images(batch: pa.RecordBatch, given: dict[str, pa.Array]) -> pa.RecordBatch:
@@ -97,8 +95,7 @@ def resolve_revisits(stream: Stream, unit: Unit, ctx: Context) -> None:
                 locators.write(batch_of(images, LOCATOR))
             if documents:
                 pages.write(batch_of(documents, RESOLVED_PAGE))
-                for row in documents:
-                    ctx.seen({f"archive_{row['archive_id']}": 1})
+                ctx.seen(Counter("archive_" + str(row["archive_id"]) for row in documents))
             for row in lost:
                 ctx.drop_one(
                     "record", "revisit_unresolved", url=str(row["url"]), archive=str(row["archive"]),
@@ -157,7 +154,7 @@ def list_wanted(stream: Stream, unit: Unit, ctx: Context) -> None:
 
 
 def acquire(unit: Unit, ctx: Context) -> None:
-    """The wanted records of one archive → one pack, in the order of the shards that want them first, and its "index"."""
+    """The wanted records of one archive → one pack, in the order of the shards that want them, and its "index"."""
     archive = archive_of(unit)
     paths = unit.payload["paths"]
     if not isinstance(paths, list):

@@ -1,0 +1,192 @@
+"""`plait build`: archives in, a corpus out."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+from plait.filters.recipe import Recipe, load_recipe
+from plait.jobs.engine import Engine
+from plait.jobs.flow import Flow, Options
+from plait.jobs.local import LocalEngine
+from plait.jobs.progress import Silent, Watcher
+from plait.jobs.publish import publish
+from plait.jobs.requirements import missing_requirements
+from plait.jobs.store import Store
+from plait.pipeline.read.inputs import Archive, expand
+from plait.schemas.errors import ConfigError
+from plait.schemas.manifest import MANIFEST_NAME, Manifest
+
+IMAGE_MODES = ("archive", "urls", "none")
+FORMATS = ("parquet", "webdataset")
+RETAIN = ("kept", "all")
+PLAN = "ledger/build.json"
+BUILD_VERSION = 1  # raised when the same plan would give another corpus
+
+
+def plait_version() -> str:
+    """Version of the installed package."""
+    try:
+        return version("plait")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def default_workers() -> int:
+    """One worker a core that this process may use."""
+    return max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A build that has been checked and not begun."""
+
+    archives: tuple[Archive, ...]
+    recipe: Recipe
+    options: Options
+    missing: tuple[str, ...]  # rules left out because something that they require is absent
+
+    def to_json(self) -> str:
+        """What the build's folder remembers; equal for the same inputs, wherever they lie, and the same settings."""
+        plan = {
+            "version": BUILD_VERSION,
+            "inputs": sorted(archive.id for archive in self.archives),
+            "recipe": json.loads(self.recipe.model_dump_json()),
+            "options": asdict(self.options),
+        }
+        return json.dumps(plan, sort_keys=True, indent=1)
+
+
+def make_plan(
+    inputs: Sequence[str],
+    *,
+    recipe: str | Recipe = "default",
+    options: Options | None = None,
+    extractor: str | None = None,
+) -> Plan:
+    """Check everything that can be checked before a byte is written.
+
+    Raises:
+        ConfigError: an input, the recipe or an option is wrong; the message says what to do.
+    """
+    options = options or Options()
+    _one_of("--images", options.images, IMAGE_MODES)
+    _one_of("--retain", options.retain, RETAIN)
+    for form in options.formats:
+        _one_of("--format", form, FORMATS)
+    if not options.formats or len(set(options.formats)) != len(options.formats):
+        raise ConfigError(f"--format takes each of {', '.join(FORMATS)} at most once, and at least one of them")
+    if options.shard_docs < 1:
+        raise ConfigError(f"--shard-docs must be 1 or more, not {options.shard_docs}")
+    checked = load_recipe(recipe) if isinstance(recipe, str) else recipe
+    if extractor is not None:
+        _one_of("--extractor", extractor, ("blocks", "fast", "trafilatura"))
+        extract = checked.extract.model_copy(update={"extractor": extractor})
+        checked = checked.model_copy(update={"extract": extract})
+    if options.images == "none":
+        extract = checked.extract.model_copy(update={"require_image": False})
+        checked = checked.model_copy(update={"extract": extract})
+    checked, missing = missing_requirements(checked)
+    return Plan(tuple(expand(inputs)), checked, options, missing)
+
+
+def _one_of(option: str, value: str, known: Sequence[str]) -> None:
+    if value not in known:
+        raise ConfigError(f"{option} must be one of {', '.join(known)}, not {value!r}")
+
+
+def _claim(store: Store, plan: Plan) -> Manifest | None:
+    """Make the folder this build's, or find that it is; the manifest where the build is finished.
+
+    Raises:
+        ConfigError: the folder belongs to another build, or to something else. Nothing in it is touched.
+    """
+    wanted = plan.to_json()
+    try:
+        found = store.read(PLAN).decode()
+    except FileNotFoundError:
+        found = None
+    except NotADirectoryError:
+        raise ConfigError(f"--out {store.root} is a file: name a folder") from None
+    if found is None:
+        if store.list(""):
+            raise ConfigError(
+                f"--out {store.root} is not empty and holds no build of plait: name another folder, or empty it"
+            )
+        if store.put_new(PLAN, wanted.encode()):
+            return None
+        found = store.read(PLAN).decode()
+    if found != wanted:
+        raise ConfigError(
+            f"--out {store.root} holds a build of {_difference(found, wanted)}: name another folder, or remove that one"
+        )
+    if not store.exists(MANIFEST_NAME):
+        return None
+    return Manifest.from_json(store.read(MANIFEST_NAME).decode())
+
+
+def _difference(found: str, wanted: str) -> str:
+    """What sets two builds apart, in words."""
+    theirs, ours = json.loads(found), json.loads(wanted)
+    names = {
+        "inputs": "other inputs",
+        "recipe": "another recipe",
+        "options": "other options",
+        "version": "another plait",
+    }
+    return " and ".join(names[key] for key in names if theirs.get(key) != ours[key])
+
+
+def build(
+    inputs: Sequence[str],
+    out: str,
+    *,
+    recipe: str | Recipe = "default",
+    workers: int | None = None,
+    options: Options | None = None,
+    extractor: str | None = None,
+    watcher: Watcher | None = None,
+) -> Manifest:
+    """Build a corpus from web archives.
+
+    Stop it at any time; the same call goes on where it was. A finished build is found finished.
+
+    Args:
+        inputs: files, globs, folders, fsspec URLs.
+        out: folder of the corpus, a path or an fsspec URL; empty, absent, or this same build's.
+        recipe: name of a built-in recipe, path of a TOML file, or a loaded recipe.
+        workers: processes; None is one a core.
+        options: images, formats, shard size, what is retained.
+        extractor: overrides the recipe's.
+        watcher: is told of progress.
+
+    Returns:
+        The corpus' manifest.
+
+    Raises:
+        ConfigError: an argument is wrong; nothing was written.
+        UnitError: a unit failed again and again; what was done is kept, run the same call again.
+    """
+    began = time.monotonic()
+    plan = make_plan(inputs, recipe=recipe, options=options, extractor=extractor)
+    store = Store(out)
+    engine: Engine = LocalEngine(store, workers if workers is not None else default_workers())
+    try:
+        return run_plan(plan, store, engine, watcher or Silent(), began)
+    finally:
+        engine.close()
+
+
+def run_plan(plan: Plan, store: Store, engine: Engine, watcher: Watcher, began: float) -> Manifest:
+    """Run a checked build on an engine, publish it, clean up."""
+    done = _claim(store, plan)
+    if done is None:
+        flow = Flow(engine, watcher, plan.recipe, plan.options, plan.archives)
+        shards = flow.run()
+        done = publish(store, flow, shards, missing=plan.missing, version=plait_version(), began=began)
+    store.remove("work")
+    return done

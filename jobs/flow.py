@@ -1,0 +1,275 @@
+"""The flow of a build: its stages in order, each given what the stages before it wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from plait.dedup.buckets import BAND_ROW
+from plait.dedup.keys import KEYS
+from plait.filters.recipe import MinHash, Recipe
+from plait.jobs.engine import Engine
+from plait.jobs.progress import Watcher
+from plait.jobs.settings import archive_param, recipe_param
+from plait.jobs.units import dedup, images, order
+from plait.jobs.work import ORDER, Json, Shuffle, Source, Stage, Unit
+from plait.pipeline.assemble import ASSEMBLE_IMAGE
+from plait.pipeline.occurrences import LOCATE_IN, LOCATE_ORDER
+from plait.pipeline.read.inputs import Archive
+from plait.pipeline.revisits import ANSWER, ANSWER_ORDER, HOP_IN, HOP_ORDER
+from plait.pipeline.text import score_types
+from plait.schemas.documents import document_schema
+from plait.schemas.receipts import Output, Receipt, identity
+
+UNITS = "plait.jobs.units"
+MAX_REDIRECTS = 5  # as curl's users and robots.txt's RFC 9309 have it
+
+
+@dataclass(frozen=True)
+class Options:
+    """What decides a build, besides its inputs.
+
+    Attributes:
+        images: "archive" keeps images that an archive holds, "urls" keeps the others as URLs, "none" keeps no image.
+        formats: of the shards: "parquet", "webdataset".
+        shard_docs: documents a shard holds on average, before assembly drops some.
+        retain: "kept", or "all" to keep dropped documents in the ledger for `refilter`.
+    """
+
+    images: str = "archive"
+    formats: tuple[str, ...] = ("parquet",)
+    shard_docs: int = 1000
+    retain: str = "kept"
+
+
+@dataclass
+class Flow:
+    """One build on one engine. `receipts` holds what was done, stage by stage."""
+
+    engine: Engine
+    watcher: Watcher
+    recipe: Recipe
+    options: Options
+    archives: Sequence[Archive]
+    receipts: dict[str, list[Receipt]] = field(default_factory=dict)
+    shards: int = 0
+
+    # Running ----------------------------------------------------------------------------------------------------
+
+    def _units(self, stage: Stage, units: Sequence[Unit]) -> list[Receipt]:
+        self.watcher.stage(stage.name, len(units))
+        done = self.engine.run(stage, units, self.watcher.unit)
+        self.watcher.end(stage.name)
+        return self._note(stage, done)
+
+    def _shuffle(self, shuffle: Shuffle) -> list[Receipt]:
+        self.watcher.stage(shuffle.stage.name, len(shuffle.parts()))
+        done = self.engine.shuffle(shuffle, self.watcher.unit)
+        self.watcher.end(shuffle.stage.name)
+        return self._note(shuffle.stage, done)
+
+    def _note(self, stage: Stage, done: list[Receipt]) -> list[Receipt]:
+        self.receipts.setdefault(stage.name, []).extend(done)
+        return done
+
+    def _stage(
+        self, name: str, function: str, params: Mapping[str, Json] | None = None, guarded: bool = False
+    ) -> Stage:
+        return Stage(name, f"{UNITS}.{function}", params or {}, guarded=guarded)
+
+    # The stages, in order -------------------------------------------------------------------------------------------
+
+    def run(self) -> list[Receipt]:
+        """All stages; the receipts of the shards."""
+        extracted = self._extract()
+        documents = _tables(extracted, "documents")
+        survivors = self._dedup(_tables(extracted, "keys"))
+        if not survivors:
+            return []
+        self.shards = -(-sum(output.rows for output in survivors) // self.options.shard_docs)
+        ordered = self._order(documents, survivors)
+        found: list[Output] = []
+        if self.options.images != "none":
+            found = self._images(ordered, self._locators(extracted))
+        return self._assemble(ordered, found)
+
+    def _extract(self) -> list[Receipt]:
+        params = {
+            "recipe": recipe_param(self.recipe, stage="text"),
+            "minhash": (self.recipe.dedup.minhash or MinHash()).model_dump(),
+            "retain": self.options.retain,
+        }
+        stage = self._stage("extract", "extract:extract_archive", params, guarded=True)
+        units = [
+            Unit((archive.id, archive.name), archive.name, {"archive": archive_param(archive)})
+            for archive in self.archives
+        ]
+        done = self._units(stage, units)
+        revisits = _tables(done, "revisits")
+        if not revisits:
+            return done
+        resolve = self._stage("resolve_revisits", "images:resolve_revisits")
+        sources = (Source(tuple(_tables(done, "answers")), 0), Source(tuple(revisits), 1))
+        resolved = self._shuffle(Shuffle(resolve, sources, ANSWER, ANSWER_ORDER))
+        again = self._stage("extract_revisits", "extract:extract_revisits", params, guarded=True)
+        return [*done, *resolved, *self._units(again, self._by_archive(resolved, "pages"))]
+
+    def _by_archive(self, receipts: Iterable[Receipt], table: str) -> list[Unit]:
+        """A unit for each archive that the rows of a table name: receipts count them."""
+        files: dict[str, list[Output]] = {}
+        for receipt in receipts:
+            for name in receipt.books.seen:
+                if name.startswith("archive_") and name != "archive_bytes":
+                    files.setdefault(name.removeprefix("archive_"), []).extend(receipt.tables(table))
+        units = []
+        for archive in self.archives:
+            if archive.id in files:
+                outputs = sorted(files[archive.id], key=lambda output: output.path)
+                payload: dict[str, Json] = {
+                    "archive": archive_param(archive),
+                    "paths": [output.path for output in outputs],
+                }
+                units.append(Unit((archive.id, *(output.sha256 for output in outputs)), archive.name, payload))
+        return units
+
+    def _dedup(self, keys: list[Output]) -> list[Output]:
+        settings = self.recipe.dedup
+        if settings.url:
+            keys = self._keep(keys, "dedup_url", "url_key", "duplicate_url")
+        if settings.exact:
+            keys = self._keep(keys, "dedup_text", "text_key", "duplicate_text")
+        if settings.minhash is None or not keys:
+            return keys
+        params = {"minhash": settings.minhash.model_dump()}
+        explode = self._stage("dedup_bands", "dedup:explode", params)
+        units = [Unit((output.sha256,), f"keys {number}", {"path": output.path}) for number, output in enumerate(keys)]
+        bands = _tables(self._units(explode, units), "bands")
+        buckets = self._stage("dedup_edges", "dedup:edges", params)
+        edges = _tables(self._shuffle(Shuffle(buckets, (Source(tuple(bands)),), BAND_ROW, ("key", "id"))), "edges")
+        if not edges:
+            return keys
+        labels = self._one("dedup_components", "dedup:components", edges, "labels")
+        attach = self._stage("dedup_labels", "dedup:attach_labels")
+        sources = (Source(tuple(labels), 0), Source(tuple(keys), 1))
+        grouped = _tables(self._shuffle(Shuffle(attach, sources, dedup.LABEL_IN, dedup.LABEL_ORDER)), "grouped")
+        near = self._stage("dedup_near", "dedup:keep_near")
+        kept = self._shuffle(Shuffle(near, (Source(tuple(grouped)),), dedup.GROUPED, ("label", "-captured", "doc_id")))
+        return _tables(kept, "keys")
+
+    def _keep(self, keys: list[Output], name: str, column: str, reason: str) -> list[Output]:
+        if not keys:
+            return keys
+        stage = self._stage(name, "dedup:keep_by", {"key": column, "reason": reason})
+        shuffle = Shuffle(stage, (Source(tuple(keys)),), KEYS, (column, "-captured", "doc_id"))
+        return _tables(self._shuffle(shuffle), "keys")
+
+    def _one(
+        self, name: str, function: str, outputs: list[Output], table: str, extra: Mapping[str, Json] | None = None
+    ) -> list[Output]:
+        """A stage of a single unit that reads all files of a table."""
+        paths: list[Json] = [output.path for output in sorted(outputs, key=lambda output: output.path)]
+        inputs = (
+            identity(*sorted(output.sha256 for output in outputs)),
+            *(f"{k}={v}" for k, v in (extra or {}).items()),
+        )
+        unit = Unit(inputs, name, {"paths": paths, **(extra or {})})
+        return _tables(self._units(self._stage(name, function), [unit]), table)
+
+    def _order(self, documents: list[Output], survivors: list[Output]) -> list[Receipt]:
+        stage = self._stage("order", "order:order", {"shards": self.shards})
+        schema = document_schema(score_types(self.recipe))
+        return self._shuffle(
+            Shuffle(
+                stage, (Source(tuple(documents)),), schema, order.DOCUMENT_ORDER, tuple(survivors), ORDER, self.shards
+            )
+        )
+
+    def _locators(self, extracted: list[Receipt]) -> list[Output]:
+        """Locators of all archives, with those of revisits and of redirected URLs."""
+        locators = _tables(extracted, "locators")
+        redirects, hops = _tables(extracted, "redirects"), _tables(extracted, "hops")
+        direct = tuple(locators)
+        for number in range(MAX_REDIRECTS):
+            if not redirects:
+                break
+            stage = self._stage(f"redirects_{number + 1}", "images:follow_redirects")
+            sources = (Source(direct, 0), Source(tuple(hops), 0), Source(tuple(redirects), 1))
+            done = self._shuffle(Shuffle(stage, sources, HOP_IN, HOP_ORDER))
+            locators = [*locators, *_tables(done, "locators")]
+            redirects = _tables(done, "redirects")
+        return locators
+
+    def _images(self, ordered: list[Receipt], locators: list[Output]) -> list[Output]:
+        """Image rows of each shard."""
+        nodes = _tables(ordered, "occurrences")
+        if not nodes:
+            return []
+        locate = self._stage("locate", "images:locate_images")
+        sources = (Source(tuple(locators), 0), Source(tuple(nodes), 1))
+        located = self._shuffle(Shuffle(locate, sources, LOCATE_IN, LOCATE_ORDER))
+        rows, missing = _tables(located, "images"), _tables(located, "missing")
+        if rows:
+            scores = self._scores(_tables(located, "wanted"))
+            attach = self._stage("attach_scores", "images:attach_scores")
+            sources = (Source(tuple(scores), 0), Source(tuple(rows), 1))
+            attached = self._shuffle(Shuffle(attach, sources, images.ATTACH_IN, images.ATTACH_ORDER))
+            missing += _tables(attached, "missing")
+            rows = self._count(_tables(attached, "images"))
+        place = self._stage("place", "images:place", {"shards": self.shards})
+        columns = pa.schema([*ASSEMBLE_IMAGE, images.IMAGE.field("order_key")])
+        shuffle = Shuffle(place, (Source((*rows, *missing)),), columns, images.PLACE_ORDER, (), ORDER, self.shards)
+        return _tables(self._shuffle(shuffle), "images")
+
+    def _scores(self, wanted: list[Output]) -> list[Output]:
+        """Every wanted record once: packed, then scored."""
+        recipe = recipe_param(self.recipe, stage="assemble")
+        once = self._stage("wanted", "images:list_wanted")
+        listed = self._shuffle(Shuffle(once, (Source(tuple(wanted)),), images.WANTED, images.WANTED_ORDER))
+        acquire = self._stage("acquire", "images:acquire", {"recipe": recipe})
+        packs = self._units(acquire, self._by_archive(listed, "wanted"))
+        units = []
+        for receipt in packs:
+            pack, index = receipt.tables("pack")[0], receipt.tables("index")[0]
+            payload: dict[str, Json] = {"pack": pack.path, "index": index.path}
+            units.append(Unit((pack.sha256, index.sha256), receipt.label, payload))
+        score = self._stage("score_images", "images:score_pack", {"recipe": recipe}, guarded=True)
+        return _tables(self._units(score, units), "scores")
+
+    def _count(self, rows: list[Output]) -> list[Output]:
+        """Images with the counts that caps need: by picture, and by cluster of perceptual hashes."""
+        if not rows:
+            return rows
+        identical = self._stage("count_identical", "images:count_identical")
+        counted = self._shuffle(Shuffle(identical, (Source(tuple(rows)),), images.IMAGE, images.IMAGE_ORDER))
+        radius: dict[str, Json] = {"radius": self.recipe.images.hamming_radius}
+        clusters = self._one("cluster_images", "images:cluster", _tables(counted, "hashes"), "clusters", radius)
+        attach = self._stage("attach_clusters", "images:attach_clusters")
+        sources = (Source(tuple(clusters), 0), Source(tuple(_tables(counted, "images")), 1))
+        grouped = self._shuffle(Shuffle(attach, sources, images.CLUSTER_IN, images.ATTACH_ORDER))
+        rank = self._stage("count_similar", "images:rank")
+        files = tuple(_tables(grouped, "images"))
+        return _tables(self._shuffle(Shuffle(rank, (Source(files),), images.IMAGE, images.IMAGE_ORDER)), "images")
+
+    def _assemble(self, ordered: list[Receipt], found: list[Output]) -> list[Receipt]:
+        params: dict[str, Json] = {
+            "recipe": recipe_param(self.recipe, stage="assemble"),
+            "images": self.options.images,
+            "formats": list(self.options.formats),
+        }
+        stage = self._stage("assemble", "assemble:assemble_shard", params)
+        of_shard = {output.part: output for output in found}
+        units = []
+        for output in sorted(_tables(ordered, "documents"), key=lambda output: output.part or 0):
+            rows = of_shard.get(output.part)
+            payload: dict[str, Json] = {
+                "shard": output.part, "documents": output.path, "images": None if rows is None else rows.path,
+            }  # fmt: skip
+            inputs = (str(output.part), output.sha256, "" if rows is None else rows.sha256)
+            units.append(Unit(inputs, f"shard {output.part}", payload))
+        return self._units(stage, units)
+
+
+def _tables(receipts: Iterable[Receipt], name: str) -> list[Output]:
+    return [output for receipt in receipts for output in receipt.tables(name)]

@@ -1,0 +1,226 @@
+"""Publishing: the ledger, the lists, the report, the card, and last of all the manifest that makes a corpus count."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from plait.jobs.flow import Flow
+from plait.jobs.runner import peak_rss
+from plait.jobs.store import Store
+from plait.pipeline.fingerprint import Fingerprint
+from plait.pipeline.parquet_shard import Written
+from plait.pipeline.publish import ShardFile, corpus_files, recipe_record, shard_list
+from plait.pipeline.text import score_types
+from plait.schemas.ledger import DROP, NODE_SAMPLE
+from plait.schemas.manifest import INPUT_LIST, Lists, Manifest, Receipts, Scalar, StageBooks, Totals
+from plait.schemas.receipts import Output, Receipt
+
+RECEIPTS = "ledger/receipts"
+DOCUMENTS = "ledger/documents"
+MOST_LICENCES = 100
+
+
+def publish(
+    store: Store, flow: Flow, shards: Sequence[Receipt], *, missing: Sequence[str], version: str, began: float
+) -> Manifest:
+    """Write everything around the shards; whatever an earlier, interrupted publication wrote is written again.
+
+    Args:
+        store: the corpus' folder.
+        flow: the build, done.
+        shards: receipts of the assemble stage.
+        missing: what the recipe required and the build ran without.
+        version: of plait.
+        began: when this run of the build began, by the monotonic clock.
+    """
+    receipts = _distinct(receipt for done in flow.receipts.values() for receipt in done)
+    books = _keep_receipts(store, receipts)
+    lists = Lists()
+    _merge(store, receipts, "drops", DROP, lists.drops)
+    _merge(store, receipts, "samples", NODE_SAMPLE, lists.node_samples)
+    if flow.options.retain == "all":
+        _retain(store, receipts)
+    files = _shard_files(shards)
+    fingerprint = Fingerprint()
+    for receipt in shards:
+        fingerprint.merge(receipt.facts["fingerprint"])
+    listed = shard_list(files)
+    manifest = Manifest(
+        plait_version=version,
+        recipe=recipe_record(flow.recipe, missing),
+        fingerprint=fingerprint.hexdigest(),
+        totals=_totals(shards, files, flow.options.formats[0]),
+        scores={name: str(kind) for name, kind in sorted(score_types(flow.recipe).items())},
+        funnel=tuple(funnel(receipts)),
+        options={"images": flow.options.images, "shard_docs": flow.options.shard_docs, "retain": flow.options.retain},
+        cost=_cost(receipts, began),
+        formats=flow.options.formats,
+        shards=len({file.shard for file in files}),
+        lists=lists,
+        receipts=books,
+    )
+    around = corpus_files(manifest, listed, _inputs(flow))
+    last = list(around)[-1]
+    for path, data in around.items():
+        if path != last:
+            with store.open_write(path) as file:
+                file.write(data)
+    _report(store, manifest)
+    with store.open_write(last) as file:
+        file.write(around[last])
+    return manifest
+
+
+def _distinct(receipts: Iterable[Receipt]) -> list[Receipt]:
+    """Each unit once, by stage and identity."""
+    return list({(receipt.stage, receipt.unit): receipt for receipt in receipts}.values())
+
+
+def _keep_receipts(store: Store, receipts: Sequence[Receipt]) -> Receipts:
+    """Copy the receipts into the ledger; their number, and a digest over all of them."""
+    total = hashlib.sha256()
+    for receipt in sorted(receipts, key=lambda receipt: (receipt.stage, receipt.unit)):
+        data = receipt.to_json()
+        with store.open_write(f"{RECEIPTS}/{receipt.stage}/{receipt.unit}.json") as file:
+            file.write(data)
+        total.update(hashlib.sha256(data).digest())
+    return Receipts(len(receipts), total.hexdigest())
+
+
+def _merge(store: Store, receipts: Sequence[Receipt], table: str, schema: pa.Schema, folder: str) -> None:
+    """One file a stage of all its units' rows."""
+    by_stage: dict[str, list[Output]] = {}
+    for receipt in receipts:
+        by_stage.setdefault(receipt.stage, []).extend(receipt.tables(table))
+    for stage, outputs in by_stage.items():
+        if not outputs:
+            continue
+        with (
+            store.open_write(f"{folder}/{stage}.parquet") as file,
+            pq.ParquetWriter(file, schema, compression="zstd") as writer,
+        ):
+            for output in sorted(outputs, key=lambda output: output.path):
+                with store.open_read(output.path) as rows:
+                    for batch in pq.ParquetFile(rows).iter_batches():
+                        writer.write_batch(batch)
+
+
+def _retain(store: Store, receipts: Sequence[Receipt]) -> None:
+    """Copy documents as the text stage left them, kept and dropped, into the ledger."""
+    for receipt in receipts:
+        for table in ("documents", "dropped_documents"):
+            if receipt.stage not in ("extract", "extract_revisits"):
+                continue
+            for number, output in enumerate(receipt.tables(table)):
+                target = f"{DOCUMENTS}/{table}-{receipt.unit}-{number:05d}.parquet"
+                with store.open_read(output.path) as source, store.open_write(target) as file:
+                    while block := source.read(1 << 20):
+                        file.write(block)
+
+
+def _shard_files(shards: Sequence[Receipt]) -> list[ShardFile]:
+    files = []
+    for receipt in shards:
+        for output in receipt.outputs:
+            facts = receipt.facts.get(f"shard_{output.table}")
+            if facts is None or output.part is None:
+                continue
+            known = json.loads(facts)
+            known["row_group_rows"] = tuple(known["row_group_rows"])
+            written = Written(rows=output.rows, bytes=output.bytes, sha256=output.sha256, **known)
+            files.append(ShardFile(output.part, output.table, output.path, written))
+    return files
+
+
+def _totals(shards: Sequence[Receipt], files: Sequence[ShardFile], reference: str) -> Totals:
+    sums: Counter[str] = Counter()
+    languages: Counter[str] = Counter()
+    licences: Counter[str] = Counter()
+    for receipt in shards:
+        part = json.loads(receipt.facts["totals"])
+        languages.update(part.pop("languages"))
+        licences.update(part.pop("licences"))
+        sums.update(part)
+    sums["shard_bytes"] = sum(file.written.bytes for file in files if file.format == reference)
+    frequent = sorted(licences.items(), key=lambda item: (-item[1], item[0]))[:MOST_LICENCES]
+    return replace(Totals(**dict(sums)), languages=dict(sorted(languages.items())), licences=dict(frequent))
+
+
+def _inputs(flow: Flow) -> pa.Table:
+    """Every archive, with what reading it met."""
+    seen: dict[str, Mapping[str, int]] = {}
+    for archive, receipt in zip(flow.archives, flow.receipts.get("extract", []), strict=True):
+        seen[archive.id] = receipt.books.seen
+    rows = []
+    for archive in sorted(flow.archives, key=lambda archive: archive.id):
+        counts = seen[archive.id]
+        records = sum(count for name, count in counts.items() if name != "archive_bytes")
+        rows.append(
+            {
+                "archive_id": archive.id,
+                "archive": archive.name,
+                "bytes": archive.bytes,
+                "records": records,
+                "pages": counts.get("read_page", 0),
+                "images": counts.get("read_image", 0),
+            }
+        )
+    return pa.Table.from_pylist(rows, schema=INPUT_LIST)
+
+
+def funnel(receipts: Sequence[Receipt]) -> list[StageBooks]:
+    """Documents, images and records in and out of every stage that keeps books, in the order of the flow."""
+    lines: dict[tuple[str, str], list[Receipt]] = {}
+    for receipt in receipts:
+        books = receipt.books
+        if books.documents_in or books.images_in:
+            lines.setdefault((receipt.stage, "document"), []).append(receipt)
+            lines.setdefault((receipt.stage, "image"), []).append(receipt)
+        if books.dropped.get("record") or books.seen.get("archive_bytes"):
+            lines.setdefault((receipt.stage, "record"), []).append(receipt)
+    return [_line(stage, scope, done) for (stage, scope), done in lines.items()]
+
+
+def _line(stage: str, scope: str, receipts: Sequence[Receipt]) -> StageBooks:
+    dropped: Counter[str] = Counter()
+    entered = left = 0
+    for receipt in receipts:
+        books = receipt.books
+        dropped.update(books.dropped.get(scope, {}))
+        if scope == "document":
+            entered, left = entered + books.documents_in, left + books.documents_out
+        elif scope == "image":
+            entered, left = entered + books.images_in, left + books.images_out
+        else:
+            left += sum(books.seen.get(f"read_{kind}", 0) for kind in ("page", "image", "revisit", "redirect"))
+    if scope == "record":
+        entered = left + sum(dropped.values())
+    return StageBooks(stage, scope, entered, left, dict(sorted(dropped.items())))
+
+
+def _cost(receipts: Sequence[Receipt], began: float) -> dict[str, Scalar]:
+    """What the build took; stages by CPU seconds."""
+    cpu: Counter[str] = Counter()
+    for receipt in receipts:
+        cpu[receipt.stage] += receipt.cost.cpu_s  # type: ignore[assignment]
+    cost: dict[str, Scalar] = {f"cpu_s.{stage}": round(seconds, 3) for stage, seconds in cpu.items()}
+    cost["cpu_s"] = round(sum(cpu.values()), 3)
+    cost["wall_s"] = round(time.monotonic() - began, 3)
+    cost["peak_rss"] = max([peak_rss(), *(receipt.cost.peak_rss for receipt in receipts)])
+    return cost
+
+
+def _report(store: Store, manifest: Manifest) -> None:
+    """The report, where the corpus is on disk."""
+    from plait.explorer.report import report
+
+    with store.open_write("report.html") as file:
+        file.write(report(store.root, manifest).encode())

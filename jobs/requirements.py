@@ -1,0 +1,37 @@
+"""What a build needs that may be absent, named before it begins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from plait.filters.models import lid176
+from plait.filters.recipe import Recipe
+from plait.schemas.errors import ConfigError
+
+
+def _available(need: str, recipe: Recipe) -> bool:
+    """Whether a requirement ("quality_model", "kenlm:en"…) can be met: files that the recipe names can."""
+    named = getattr(recipe.resources, need.partition(":")[0], None)
+    return isinstance(named, str) and Path(named).is_file()
+
+
+def missing_requirements(recipe: Recipe) -> tuple[Recipe, tuple[str, ...]]:
+    """The recipe without the rules that cannot be applied here, and what they miss, "rule: requirement".
+
+    The language model is obtained here, in the driver, where it is missing.
+
+    Raises:
+        ConfigError: something is missing and the recipe says ``missing = "refuse"``; or the language model is.
+    """
+    lid176()
+    lacking = {
+        rule: [need for need in needs if not _available(need, recipe)] for rule, needs in recipe.requirements().items()
+    }
+    lacking = {rule: needs for rule, needs in lacking.items() if needs}
+    named = tuple(f"{rule}: {', '.join(needs)}" for rule, needs in sorted(lacking.items()))
+    if named and recipe.missing == "refuse":
+        raise ConfigError(
+            f"the recipe {recipe.name} needs what is not here ({'; '.join(named)}); "
+            'supply it, or set missing = "skip" to build a partial corpus'
+        )
+    return recipe.skipping(lacking), named
