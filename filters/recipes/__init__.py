@@ -1,1 +1,1 @@
-
+"""The recipes that ship with plait, one TOML file each."""

@@ -1,0 +1,327 @@
+"""Texts of a batch, with what several scores need computed once: lines, words, n-grams, characters.
+
+The smallest piece is a line. A text node is a run of lines, a document a run of nodes, and a document's text is its
+text nodes joined by line feeds. Words and character classes are computed per line, so that the scores of a node, of
+its document, and of the document after an edit are sums over the same arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+
+from plait.filters import characters
+from plait.filters.vocabulary import ALPHABETIC, PUNCTUATION, SYMBOLIC, TERMINAL, Vocabulary, Words, vocabulary
+
+
+def sums(values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Sum of values[offsets[i] : offsets[i + 1]] for every i; 0 for an empty range."""
+    running = np.concatenate([np.zeros(1, np.int64), np.cumsum(values, dtype=np.int64)])
+    return np.asarray(running[offsets[1:]] - running[offsets[:-1]])
+
+
+def ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """Part / whole as float64, NaN where whole is 0."""
+    result = np.full(len(part), np.nan)
+    np.divide(part, whole, out=result, where=np.asarray(whole) != 0)
+    return result
+
+
+@dataclass(frozen=True)
+class Lines:
+    """The lines of a batch that are not blank, in order.
+
+    Attributes:
+        texts: the lines, without line feeds.
+        gap: int32, line feeds before the line within its document (0 for a document's first line; more than 1 where
+            blank lines stand between).
+    """
+
+    texts: list[str]
+    gap: np.ndarray
+    words_with: Vocabulary
+    _words: list[Words] = field(default_factory=list, repr=False)
+    _classes: list[np.ndarray] = field(default_factory=list, repr=False)
+
+    @property
+    def words(self) -> Words:
+        """The words of every line."""
+        if not self._words:
+            self._words.append(self.words_with.encode(self.texts))
+        return self._words[0]
+
+    @property
+    def classes(self) -> np.ndarray:
+        """Characters of every line by class: int64 (lines, classes), columns as in `plait.filters.characters`."""
+        if not self._classes:
+            self._classes.append(characters.class_counts(self.texts))
+        return self._classes[0]
+
+    @cached_property
+    def chars(self) -> np.ndarray:
+        """Characters of every line: int64."""
+        return np.fromiter(map(len, self.texts), np.int64, len(self.texts))
+
+    @cached_property
+    def lowered(self) -> list[str]:
+        """The lines in lower case."""
+        return [text.lower() for text in self.texts]
+
+    def take(self, kept: np.ndarray, gap: np.ndarray) -> Lines:
+        """The lines that a mask keeps, with what was computed for them."""
+        texts = [text for text, keep in zip(self.texts, kept.tolist(), strict=True) if keep]
+        return Lines(
+            texts,
+            gap,
+            self.words_with,
+            [words.take(kept) for words in self._words],
+            [classes[kept] for classes in self._classes],
+        )
+
+
+@dataclass(frozen=True)
+class TextBatch:
+    """Units of text of one scope: the lines, the nodes or the documents of a batch.
+
+    Attributes:
+        lines: the lines of all units.
+        offsets: int64 of length units + 1; lines offsets[i] : offsets[i + 1] are unit i's. Units cover all lines.
+        langs: language of every unit (of its document), "" where unknown.
+    """
+
+    lines: Lines
+    offsets: np.ndarray
+    langs: Sequence[str] = ()
+
+    @staticmethod
+    def of(
+        texts: Sequence[str | None], langs: Sequence[str] | None = None, words_with: Vocabulary | None = None
+    ) -> TextBatch:
+        """Units from whole texts; blank lines only widen the gap before the next line."""
+        lines: list[str] = []
+        gaps: list[int] = []
+        offsets = np.zeros(len(texts) + 1, np.int64)
+        for place, text in enumerate(texts):
+            gap = 0
+            for line in (text or "").split("\n"):
+                if line and not line.isspace():
+                    lines.append(line)
+                    gaps.append(gap)
+                    gap = 1
+                elif gap:
+                    gap += 1
+            offsets[place + 1] = len(lines)
+        body = Lines(lines, np.asarray(gaps, np.int32), words_with or vocabulary())
+        return TextBatch(body, offsets, langs if langs is not None else [""] * len(texts))
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def total(self, per_line: np.ndarray) -> np.ndarray:
+        """Sum of a value of lines over every unit."""
+        return sums(per_line, self.offsets)
+
+    def count_lines(self, hits: Sequence[bool]) -> np.ndarray:
+        """Lines of every unit for which a list says True."""
+        return self.total(np.fromiter(hits, bool, len(self.lines.texts)))
+
+    @cached_property
+    def unit(self) -> np.ndarray:
+        """Unit of every line: int64."""
+        return np.repeat(np.arange(len(self)), np.diff(self.offsets))
+
+    @cached_property
+    def texts(self) -> list[str]:
+        """Every unit's text: its lines with their gaps."""
+        found = []
+        for start, end in zip(self.offsets[:-1].tolist(), self.offsets[1:].tolist(), strict=True):
+            if end - start == 1:
+                found.append(self.lines.texts[start])
+            else:
+                gaps = self.lines.gap[start + 1 : end]
+                if (gaps == 1).all():
+                    found.append("\n".join(self.lines.texts[start:end]))
+                else:
+                    rest = zip(gaps.tolist(), self.lines.texts[start + 1 : end], strict=True)
+                    found.append(self.lines.texts[start] + "".join("\n" * gap + line for gap, line in rest))
+        return found
+
+    @cached_property
+    def line_count(self) -> np.ndarray:
+        """Lines that are not blank."""
+        return np.diff(self.offsets)
+
+    @cached_property
+    def newlines(self) -> np.ndarray:
+        """Line feeds between the lines of every unit."""
+        gap = self.lines.gap.astype(np.int64)
+        gap[self.offsets[:-1][self.line_count > 0]] = 0
+        return self.total(gap)
+
+    @cached_property
+    def line_chars(self) -> np.ndarray:
+        """Characters of every unit without line feeds."""
+        return self.total(self.lines.chars)
+
+    @cached_property
+    def chars(self) -> np.ndarray:
+        """Characters of every unit, line feeds between its lines included."""
+        return np.asarray(self.line_chars + self.newlines)
+
+    @cached_property
+    def word_offsets(self) -> np.ndarray:
+        """Words word_offsets[i] : word_offsets[i + 1] of `Lines.words` are unit i's."""
+        return np.asarray(self.lines.words.offsets[self.offsets])
+
+    def total_words(self, per_word: np.ndarray) -> np.ndarray:
+        """Sum of a value of words over every unit."""
+        return sums(per_word, self.word_offsets)
+
+    @cached_property
+    def tokens(self) -> np.ndarray:
+        """Words and punctuation marks of every unit."""
+        return np.diff(self.word_offsets)
+
+    @cached_property
+    def words(self) -> np.ndarray:
+        """Words of every unit that are more than punctuation."""
+        return self.total_words((self.lines.words.flags & SYMBOLIC) == 0)
+
+    @cached_property
+    def word_chars(self) -> np.ndarray:
+        """Characters of those words."""
+        words = self.lines.words
+        return self.total_words(np.where((words.flags & SYMBOLIC) == 0, words.length, 0))
+
+    @cached_property
+    def alphabetic_words(self) -> np.ndarray:
+        """Words of every unit with a letter."""
+        return self.total_words((self.lines.words.flags & ALPHABETIC) != 0)
+
+    @cached_property
+    def line_sentences(self) -> np.ndarray:
+        """Sentences of every line: int64; a sentence begins at the first word after a terminal mark."""
+        words = self.lines.words
+        terminal = (words.flags & TERMINAL) != 0
+        ordinary = np.flatnonzero((words.flags & (TERMINAL | PUNCTUATION)) == 0)
+        line = np.repeat(np.arange(len(self.lines.texts)), np.diff(words.offsets))[ordinary]
+        ended = np.concatenate([[0], np.cumsum(terminal)])
+        before = ended[ordinary]
+        # Marks seen at the last ordinary word of the same line, or at the line's start.
+        previous = ended[words.offsets[:-1]][line]
+        same = np.flatnonzero(line[1:] == line[:-1]) + 1
+        previous[same] = before[same - 1]
+        starts = np.bincount(line[before > previous], minlength=len(self.lines.texts))
+        return starts + (np.diff(words.offsets) > 0)
+
+    def of_class(self, flag: int) -> np.ndarray:
+        """Characters of every unit of a class of `plait.filters.characters`."""
+        return self.total(self.lines.classes[:, flag.bit_length() - 1])
+
+
+@dataclass(frozen=True)
+class DocumentBatch:
+    """Documents of a batch at three scopes that share their lines.
+
+    Attributes:
+        nodes: all nodes of all documents, images included (`NODE` structs).
+        node_offsets: int64 of length documents + 1, into ``nodes``.
+        text_nodes: int64, index in ``nodes`` of every text node that has text.
+        line_offsets: int64 of length text nodes + 1: the lines of every text node.
+        lines: all lines.
+        langs: language of every document, "" where unknown.
+    """
+
+    nodes: pa.StructArray
+    node_offsets: np.ndarray
+    text_nodes: np.ndarray
+    line_offsets: np.ndarray
+    lines: Lines
+    langs: list[str]
+
+    def __len__(self) -> int:
+        return len(self.node_offsets) - 1
+
+    @staticmethod
+    def of(
+        nodes: pa.ListArray, langs: Sequence[str] | None = None, words_with: Vocabulary | None = None
+    ) -> DocumentBatch:
+        """The documents of a page batch's ``nodes`` column."""
+        offsets = nodes.offsets.to_numpy().astype(np.int64)
+        offsets = offsets - offsets[0]
+        flat: pa.StructArray = nodes.flatten()
+        texts = flat.field("text").to_pylist()
+        kinds = flat.field("kind").to_pylist()
+        lines: list[str] = []
+        gaps: list[int] = []
+        line_offsets, text_nodes = [0], []
+        starts = set(offsets.tolist())
+        gap = 0
+        for place, (kind, text) in enumerate(zip(kinds, texts, strict=True)):
+            if place in starts:
+                gap = 0
+            if kind != "text" or not text:
+                continue
+            before = len(lines)
+            if "\n" in text:
+                for line in text.split("\n"):
+                    if line and not line.isspace():
+                        lines.append(line)
+                        gaps.append(gap)
+                        gap = 1
+                    elif gap:
+                        gap += 1
+            elif not text.isspace():
+                lines.append(text)
+                gaps.append(gap)
+                gap = 1
+            if len(lines) > before:
+                text_nodes.append(place)
+                line_offsets.append(len(lines))
+        body = Lines(lines, np.asarray(gaps, np.int32), words_with or vocabulary())
+        return DocumentBatch(
+            flat,
+            offsets,
+            np.asarray(text_nodes, np.int64),
+            np.asarray(line_offsets, np.int64),
+            body,
+            list(langs) if langs is not None else [""] * (len(offsets) - 1),
+        )
+
+    @cached_property
+    def text_node_offsets(self) -> np.ndarray:
+        """Text nodes text_node_offsets[i] : text_node_offsets[i + 1] are document i's."""
+        return np.searchsorted(self.text_nodes, self.node_offsets)
+
+    @cached_property
+    def by_document(self) -> TextBatch:
+        """One unit a document."""
+        return TextBatch(self.lines, self.line_offsets[self.text_node_offsets], self.langs)
+
+    @cached_property
+    def by_node(self) -> TextBatch:
+        """One unit a text node."""
+        counts = np.diff(self.text_node_offsets)
+        langs = np.repeat(np.asarray(self.langs, dtype=object), counts).tolist()
+        return TextBatch(self.lines, self.line_offsets, langs)
+
+    @cached_property
+    def by_line(self) -> TextBatch:
+        """One unit a line."""
+        units = np.arange(len(self.lines.texts) + 1)
+        counts = np.diff(self.by_document.offsets)
+        return TextBatch(self.lines, units, np.repeat(np.asarray(self.langs, dtype=object), counts).tolist())
+
+    @cached_property
+    def is_image(self) -> np.ndarray:
+        """Whether a node is an image: bool, of all nodes."""
+        return np.asarray([kind == "image" for kind in self.nodes.field("kind").to_pylist()], bool)
+
+    @cached_property
+    def document_of_node(self) -> np.ndarray:
+        """Document of every node: int64."""
+        return np.repeat(np.arange(len(self)), np.diff(self.node_offsets))

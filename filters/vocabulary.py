@@ -1,0 +1,197 @@
+"""Words of whole batches as arrays: each whitespace chunk is split once and remembered.
+
+Nine chunks in ten of a page have been seen before, so a bounded memo from chunk to words does most of the work. Words
+become 64-bit hashes of their text: the same word has the same number in every batch, process and year, and two
+different words share one with probability 2^-64.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import unicodedata
+from array import array
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+
+from plait.filters.word_rules import UNSPACED, english_words, words
+
+SYMBOLIC = 1 << 0  # only punctuation marks, in Gopher's sense (`SYMBOLS`)
+ALPHABETIC = 1 << 1  # has a letter
+PUNCTUATION = 1 << 2  # every character has category P*
+TERMINAL = 1 << 3  # is one mark that ends sentences
+UPPER = 1 << 4  # has letters, all of them capitals, and is longer than one
+LONG_CHUNK = 64  # characters; longer chunks (addresses, base64) are split anew each time
+
+# Unicode's Sentence_Terminal marks that spaCy's sentence splitter and FineWeb's rule use.
+TERMINAL_MARKS = frozenset(".!?։؝؞؟۔܀܁܂߹।॥၊။።፧፨᙮។៕᠃᠉᥄᥅᪨᪩᪪᪫᭚᭛᭞᭟᰻᰼᱾᱿‼‽⁇⁈⁉⸮⸼。꓿꘎꘏꛳꛷꡶꡷꣎꣏꤯꧈꧉꩝꩞꩟꫰꫱꯫﹒﹖﹗！．？｡")
+# Gopher counts words that are more than punctuation; datatrove's set of marks: ASCII's, full-width forms, quotes and
+# dashes, controls, and the terminal marks.
+SYMBOLS = (
+    frozenset("!/—”:％１〈&(、━\\【#%「」，】；+^]~“《„';’{|∶´[=-`*．（–？！：$～«〉,><》)?）。…@_.\"}►»")
+    | frozenset(map(chr, [*range(9), *range(11, 32), *range(127, 160)]))
+    | TERMINAL_MARKS
+)
+GOPHER_STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")  # Gopher, appendix A
+_STOP_BIT = {word: 1 << place for place, word in enumerate(GOPHER_STOP_WORDS)}
+
+
+def word_hash(word: str) -> int:
+    """Unsigned 64-bit hash of a word's text, the same everywhere."""
+    return int.from_bytes(hashlib.blake2b(word.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
+
+
+def hashes(listed: Sequence[str]) -> np.ndarray:
+    """Sorted uint64 hashes of words, for membership tests against `Words.hash` or `Words.lower`."""
+    return np.sort(np.array([word_hash(word) for word in dict.fromkeys(listed)], np.uint64))
+
+
+def _flags(word: str) -> int:
+    found = 0
+    if all(char in SYMBOLS for char in word):
+        found |= SYMBOLIC
+    if word.isalpha() or any(map(str.isalpha, word)):
+        found |= ALPHABETIC
+        if len(word) > 1 and word.isupper():
+            found |= UPPER
+    elif all(unicodedata.category(char)[0] == "P" for char in word):
+        found |= PUNCTUATION
+    if word in TERMINAL_MARKS:
+        found |= TERMINAL
+    return found
+
+
+@dataclass(frozen=True)
+class Words:
+    """The words of a list of texts, one after the other.
+
+    Attributes:
+        offsets: int64 of length texts + 1; words offsets[i] : offsets[i + 1] are text i's.
+        hash: uint64, of the word as written.
+        lower: uint64, of the word in lower case.
+        length: int32, in characters.
+        flags: uint8, the sets defined above.
+        stop: uint8, one bit for each of Gopher's eight stop words.
+        chunks: int64 of length texts: whitespace-separated chunks of every text.
+        longest: int32 of length texts: characters of the longest chunk, 0 where there is none.
+    """
+
+    offsets: np.ndarray
+    hash: np.ndarray
+    lower: np.ndarray
+    length: np.ndarray
+    flags: np.ndarray
+    stop: np.ndarray
+    chunks: np.ndarray
+    longest: np.ndarray
+
+    def take(self, kept: np.ndarray) -> Words:
+        """The words of the texts that the mask keeps."""
+        counts = np.diff(self.offsets)
+        words_kept = np.repeat(kept, counts)
+        offsets = np.concatenate([[0], np.cumsum(counts[kept])])
+        return Words(
+            offsets, self.hash[words_kept], self.lower[words_kept], self.length[words_kept], self.flags[words_kept],
+            self.stop[words_kept], self.chunks[kept], self.longest[kept],
+        )  # fmt: skip
+
+
+class _Memo(dict[str, int]):
+    """Chunk -> its index; a chunk not seen yet is split, and remembered while there is room."""
+
+    def __init__(self, split: Callable[[str], list[str]], capacity: int) -> None:
+        super().__init__()
+        self.split = split
+        self.capacity = capacity
+        self.known: dict[str, tuple[int, int, int, int, int]] = {}
+        self.first, self.count, self.size = array("q"), array("i"), array("i")
+        self.hash, self.lower = array("Q"), array("Q")
+        self.length, self.flags, self.stop = array("i"), array("B"), array("B")
+
+    def facts(self, word: str) -> tuple[int, int, int, int, int]:
+        found = self.known.get(word)
+        if found is None:
+            code = word_hash(word)
+            small = word.lower()
+            lower = code if small == word else word_hash(small)
+            found = (code, lower, len(word), _flags(word), _STOP_BIT.get(word, 0))
+            if len(self.known) < self.capacity and len(word) <= LONG_CHUNK:
+                self.known[word] = found
+        return found
+
+    def __missing__(self, chunk: str) -> int:
+        index = len(self.first)
+        self.first.append(len(self.hash))
+        found = self.split(chunk)
+        self.count.append(len(found))
+        self.size.append(len(chunk))
+        for word in found:
+            code, lower, length, flags, stop = self.facts(word)
+            self.hash.append(code)
+            self.lower.append(lower)
+            self.length.append(length)
+            self.flags.append(flags)
+            self.stop.append(stop)
+        if len(chunk) <= LONG_CHUNK and len(self) < self.capacity:
+            self[chunk] = index
+        return index
+
+
+class Vocabulary:
+    """A memo from chunks to words, bounded to ``capacity`` chunks (about 0.8 KB each)."""
+
+    def __init__(self, english_only: bool = False, capacity: int = 100_000) -> None:
+        """An empty memo.
+
+        Args:
+            english_only: English conventions for every script; else characters of scripts without spaces are words.
+            capacity: chunks remembered; beyond it new ones are split anew each time, and the memo is emptied before
+                the next batch.
+        """
+        self._split = english_words if english_only else words
+        self._capacity = capacity
+        self._memo = _Memo(self._split, capacity)
+
+    def encode(self, texts: Sequence[str]) -> Words:
+        """The words of the texts. What it gives for a text does not depend on what came before."""
+        if len(self._memo.first) >= self._capacity:
+            self._memo = _Memo(self._split, self._capacity)
+        memo = self._memo
+        parts = [text.split() for text in texts]
+        chunks = np.fromiter(map(len, parts), np.int64, len(parts))
+        total = int(chunks.sum())
+        index = np.fromiter(map(memo.__getitem__, chain.from_iterable(parts)), np.int64, total)
+        count = np.frombuffer(memo.count, np.int32)[index].astype(np.int64) if total else np.zeros(0, np.int64)
+        first = np.frombuffer(memo.first, np.int64)[index] if total else count
+        size = np.frombuffer(memo.size, np.int32)[index] if total else np.zeros(0, np.int32)
+        chunk_ends = np.cumsum(chunks)
+        word_ends = np.concatenate([[0], np.cumsum(count)])
+        offsets = np.concatenate([[0], word_ends[chunk_ends]]).astype(np.int64)
+        # Word j of chunk c stands at first[c] + j: a ramp that starts anew at every chunk.
+        place = np.arange(int(word_ends[-1]), dtype=np.int64) + np.repeat(first - word_ends[:-1], count)
+        longest = np.zeros(len(parts), np.int32)
+        full = np.flatnonzero(chunks)
+        if total:
+            longest[full] = np.maximum.reduceat(size, (chunk_ends - chunks)[full])
+
+        def gather(values: array[int], kind: type[np.generic]) -> np.ndarray:
+            return np.frombuffer(values, kind)[place] if len(place) else np.zeros(0, kind)
+
+        return Words(
+            offsets, gather(memo.hash, np.uint64), gather(memo.lower, np.uint64), gather(memo.length, np.int32),
+            gather(memo.flags, np.uint8), gather(memo.stop, np.uint8), chunks, longest,
+        )  # fmt: skip
+
+
+@functools.cache
+def vocabulary() -> Vocabulary:
+    """The process' memo."""
+    return Vocabulary()
+
+
+def unspaced(text: str) -> bool:
+    """Whether a text has characters of a script that writes no spaces between words."""
+    return not text.isascii() and UNSPACED.search(text) is not None

@@ -1,0 +1,310 @@
+"""The text stage: pages in, documents with language and scores out, everything dropped with its reason.
+
+A recipe's rules are applied in its order. A run of line, node and image rules edits the documents (`Recipe.passes`
+times), scores are computed again after it, and a run of document rules decides on what is left; the first rule that a
+document fails is its reason. Documents that failed stay in the flow to the end, so that every rule's count of what it
+alone would have dropped is about all documents. The language is identified once, on the text before any edit.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+
+import numpy as np
+import pyarrow as pa
+
+from plait.filters.batch import DocumentBatch
+from plait.filters.editing import keep_lines, keep_nodes, node_column, replace_texts
+from plait.filters.edits import EDITS
+from plait.filters.language import identify
+from plait.filters.pii import masked_all
+from plait.filters.recipe import Recipe
+from plait.filters.rules import Rule, first_failure
+from plait.filters.scores import SCORES, compute
+from plait.schemas.documents import PAGE, document_schema
+from plait.schemas.ledger import DROP, NODE_SAMPLE
+
+STAGE = "text"
+SAMPLE_ONE_IN = 32  # removed nodes that go into the ledger's sample, chosen by document id and place
+SAMPLE_CHARS = 300  # of a sampled node's text
+_MIX = np.uint64(0x9E3779B97F4A7C15)
+
+
+@dataclass(frozen=True)
+class TextResult:
+    """What the text stage made of a batch of pages.
+
+    Attributes:
+        kept: documents that pass, with language and score columns (`document_schema`).
+        dropped: one row of `plait.schemas.ledger.DROP` for every document that does not.
+        dropped_documents: those documents, in the schema of ``kept``.
+        node_counts: text nodes (line rules: lines) removed, by reason, in all documents.
+        edit_counts: text nodes changed, by the name of the edit; ``pii_masked`` for masking.
+        image_node_counts: image nodes removed, by reason, in all documents; ``document_dropped`` for those that a
+            dropped document still had. Image nodes in = image nodes of ``kept`` + the sum of these.
+        node_samples: one removed node in 32 (`plait.schemas.ledger.NODE_SAMPLE`).
+        alone: for every document rule of this stage, how many documents it alone would have dropped.
+    """
+
+    kept: pa.RecordBatch
+    dropped: pa.RecordBatch
+    dropped_documents: pa.RecordBatch
+    node_counts: dict[str, int]
+    edit_counts: dict[str, int]
+    image_node_counts: dict[str, int]
+    node_samples: pa.RecordBatch
+    alone: dict[str, int]
+
+
+def score_types(recipe: Recipe) -> dict[str, pa.DataType]:
+    """The score columns that documents get with this recipe, sorted by name."""
+    return {name: SCORES[name].type for name in sorted(recipe.columns)}
+
+
+@dataclass
+class _Flow:
+    """The documents on their way through the rules, and the books kept of it."""
+
+    ids: list[bytes]
+    documents: DocumentBatch
+    lang: pa.Array
+    lang_score: pa.Array
+    node_counts: Counter[str] = field(default_factory=Counter)
+    edit_counts: Counter[str] = field(default_factory=Counter)
+    image_counts: Counter[str] = field(default_factory=Counter)
+    samples: list[dict[str, object]] = field(default_factory=list)
+    scores: dict[str, pa.Array] = field(default_factory=dict)
+
+    def changed(self, documents: DocumentBatch) -> None:
+        if documents is not self.documents:
+            self.documents = documents
+            self.scores = {}
+
+    def document_columns(self, names: Sequence[str]) -> dict[str, pa.Array]:
+        missing = [name for name in names if name not in self.scores and name not in ("lang", "lang_score")]
+        self.scores.update(compute(missing, "document", self.documents))
+        known = {"lang": self.lang, "lang_score": self.lang_score}
+        return {name: known[name] if name in known else self.scores[name] for name in names}
+
+
+def _distinct(names: Iterator[str]) -> list[str]:
+    return list(dict.fromkeys(names))
+
+
+def _batch(columns: Mapping[str, pa.Array], rows: int) -> pa.RecordBatch:
+    if columns:
+        return pa.RecordBatch.from_pydict(dict(columns))
+    return pa.RecordBatch.from_pydict({"_": pa.nulls(rows)})
+
+
+def _unit_columns(flow: _Flow, rules: Sequence[Rule], scope: str) -> pa.RecordBatch:
+    """The columns that rules of a scope below the document read."""
+    documents = flow.documents
+    names = _distinct(name for rule in rules for name in rule.scores)
+    units = {"line": documents.by_line, "node": documents.by_node}
+    rows = len(documents.nodes) if scope == "image" else len(units[scope])
+    columns = compute([name for name in names if name not in ("lang", "lang_score")], scope, documents)
+    if "lang" in names or "lang_score" in names:
+        found = identify(units[scope].texts) if scope == "node" and _asks_node_language(rules) else None
+        if found is not None:
+            columns["lang"], columns["lang_score"] = pa.array(found.lang, pa.string()), pa.array(found.score)
+        elif scope == "image":
+            columns["lang"] = flow.lang.take(pa.array(documents.document_of_node))
+        else:
+            columns["lang"] = pa.array(list(units[scope].langs), pa.string())
+    return _batch(columns, rows)
+
+
+def _asks_node_language(rules: Sequence[Rule]) -> bool:
+    return any(name in rule.keep for rule in rules for name in ("lang",))
+
+
+def _sample(flow: _Flow, places: np.ndarray, reasons: Sequence[str], values: np.ndarray, texts: Sequence[str]) -> None:
+    """Adds one in 32 of the removed nodes; a node is chosen by its document's id and its place, nothing else."""
+    if not len(places):
+        return
+    owner = flow.documents.document_of_node[places]
+    inside = (places - flow.documents.node_offsets[owner]).astype(np.uint64)
+    keys = np.frombuffer(b"".join(document[:8].ljust(8, b"\0") for document in flow.ids), "<u8")[owner]
+    mixed = (keys ^ (inside * _MIX)) * _MIX
+    for index in np.flatnonzero((mixed >> np.uint64(32)) % np.uint64(SAMPLE_ONE_IN) == 0).tolist():
+        node = flow.documents.nodes[int(places[index])].as_py()
+        flow.samples.append(
+            {
+                "stage": STAGE,
+                "reason": reasons[index],
+                "doc_id": flow.ids[int(owner[index])],
+                "tag": node["tag"],
+                "text": (texts[index] or "")[:SAMPLE_CHARS] or None,
+                "image_url": node["image_url"],
+                "value": None if np.isnan(values[index]) else float(values[index]),
+            }
+        )
+
+
+def _apply_units(flow: _Flow, rules: Sequence[Rule], scope: str) -> None:
+    """Removes the lines, text nodes or image nodes that fail one of the rules."""
+    documents = flow.documents
+    failures = first_failure(rules, _unit_columns(flow, rules, scope))
+    failed = failures.rule >= 0
+    if scope == "image":
+        failed &= documents.is_image
+    gone = np.flatnonzero(failed)
+    if not len(gone):
+        return
+    reasons = [rules[index].name for index in failures.rule[gone].tolist()]
+    counts = flow.image_counts if scope == "image" else flow.node_counts
+    counts.update(reasons)
+    if scope == "line":
+        nodes = documents.text_nodes[documents.by_node.unit[gone]]
+        _sample(flow, nodes, reasons, failures.value[gone], [documents.lines.texts[place] for place in gone.tolist()])
+        flow.changed(keep_lines(documents, ~failed))
+        return
+    nodes = documents.text_nodes[gone] if scope == "node" else gone
+    texts = [documents.by_node.texts[place] for place in gone.tolist()] if scope == "node" else [""] * len(gone)
+    _sample(flow, nodes, reasons, failures.value[gone], texts)
+    kept = np.ones(len(documents.nodes), bool)
+    kept[nodes] = False
+    flow.changed(keep_nodes(documents, kept))
+
+
+def _edit_run(flow: _Flow, rules: Sequence[Rule], passes: int) -> None:
+    """Applies a run of rules below the document; rules of one scope in a row see the same documents."""
+    for _ in range(passes):
+        before = flow.documents
+        for (scope, edits), group in groupby(rules, key=lambda rule: (rule.scope, bool(rule.edit))):
+            if not edits:
+                _apply_units(flow, list(group), scope)
+                continue
+            for rule in group:
+                documents, changed = replace_texts(flow.documents, EDITS[rule.edit])
+                flow.edit_counts[rule.name] += int(changed.sum())
+                flow.changed(documents)
+        if flow.documents is before:
+            return
+
+
+def _masked(batch: pa.RecordBatch) -> tuple[pa.RecordBatch, int]:
+    """The pages with personal data masked in text, alternative text, captions and titles."""
+    nodes = batch.column("nodes")
+    flat = nodes.flatten()
+    changed = 0
+    children = []
+    for part in flat.type:
+        values = flat.field(part.name)
+        if part.name in ("text", "alt", "caption"):
+            texts, count = masked_all(values.to_pylist())
+            changed += count
+            values = pa.array(texts, pa.string()) if count else values
+        children.append(values)
+    titles, count = masked_all(batch.column("title").to_pylist())
+    if not changed and not count:
+        return batch, 0
+    offsets = pa.array(nodes.offsets.to_numpy() - nodes.offsets[0].as_py(), pa.int32())
+    listed = pa.ListArray.from_arrays(offsets, pa.StructArray.from_arrays(children, fields=list(flat.type)))
+    columns = [
+        listed if name == "nodes" else pa.array(titles, pa.string()) if name == "title" else batch.column(name)
+        for name in PAGE.names
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=PAGE), changed
+
+
+def _drops(
+    batch: pa.RecordBatch, rows: np.ndarray, reasons: Sequence[tuple[Rule, float, str | None]]
+) -> pa.RecordBatch:
+    taken = batch.take(pa.array(rows))
+    count = len(rows)
+    columns = {
+        "stage": pa.array([STAGE] * count, pa.string()),
+        "scope": pa.array(["document"] * count, pa.string()),
+        "reason": pa.array([rule.name for rule, _, _ in reasons], pa.string()),
+        "value": pa.array([value for _, value, _ in reasons], pa.float64(), from_pandas=True),
+        "threshold": pa.array([rule.keep for rule, _, _ in reasons], pa.string()),
+        "doc_id": taken.column("doc_id"),
+        "node": pa.nulls(count, pa.int32()),
+        "url": taken.column("url"),
+        "archive": taken.column("archive"),
+        "offset": taken.column("offset"),
+        "detail": pa.array([text for _, _, text in reasons], pa.string()),
+    }
+    return pa.RecordBatch.from_arrays([columns[name] for name in DROP.names], schema=DROP)
+
+
+def apply_text(batch: pa.RecordBatch, recipe: Recipe) -> TextResult:
+    """Applies a recipe's rules on text, and those on images that the page alone decides, to a batch of pages.
+
+    Args:
+        batch: pages, `plait.schemas.documents.PAGE`.
+        recipe: rules that need what is absent must have been taken out (`Recipe.skipping`).
+
+    Returns:
+        Kept and dropped documents in the order of the input, and the books. What happens to a page does not depend on
+        the other pages of the batch.
+
+    Raises:
+        ConfigError: where the language model has not been obtained.
+    """
+    masked_nodes = 0
+    if recipe.mask_pii:
+        batch, masked_nodes = _masked(batch)
+    documents = DocumentBatch.of(batch.column("nodes"))
+    found = identify(documents.by_document.texts)
+    documents.langs[:] = found.lang
+    flow = _Flow(
+        batch.column("doc_id").to_pylist(),
+        documents,
+        pa.array(found.lang, pa.string()),
+        pa.array(found.score, pa.float32()),
+    )
+    if masked_nodes:
+        flow.edit_counts["pii_masked"] = masked_nodes
+    verdict: list[tuple[Rule, float, str | None] | None] = [None] * batch.num_rows
+    alone: dict[str, int] = {}
+    rules = [rule for rule in recipe.rules if rule.stage == "text"]
+    for is_document, group in groupby(rules, key=lambda rule: rule.scope == "document"):
+        run = list(group)
+        if not is_document:
+            _edit_run(flow, run, recipe.passes)
+            continue
+        columns = flow.document_columns(_distinct(name for rule in run for name in rule.scores))
+        failures = first_failure(run, _batch(columns, batch.num_rows))
+        alone.update({rule.name: int(count) for rule, count in zip(run, failures.alone, strict=True)})
+        for row in np.flatnonzero(failures.rule >= 0).tolist():
+            if verdict[row] is None:
+                verdict[row] = (run[failures.rule[row]], float(failures.value[row]), failures.text[row])
+    return _result(batch, flow, recipe, verdict, alone)
+
+
+def _result(
+    batch: pa.RecordBatch,
+    flow: _Flow,
+    recipe: Recipe,
+    verdict: Sequence[tuple[Rule, float, str | None] | None],
+    alone: dict[str, int],
+) -> TextResult:
+    types = score_types(recipe)
+    schema = document_schema(types)
+    scored = flow.document_columns(list(types))
+    columns = {name: batch.column(name) for name in PAGE.names}
+    columns |= {"nodes": node_column(flow.documents), "lang": flow.lang, "lang_score": flow.lang_score, **scored}
+    whole = pa.RecordBatch.from_arrays(
+        [columns[name].cast(schema.field(name).type) for name in schema.names], schema=schema
+    )
+    stays = np.array([entry is None for entry in verdict], bool)
+    gone = np.flatnonzero(~stays)
+    images = flow.documents.is_image[np.flatnonzero(~stays[flow.documents.document_of_node])]
+    if images.any():
+        flow.image_counts["document_dropped"] += int(images.sum())
+    return TextResult(
+        kept=whole.filter(pa.array(stays)),
+        dropped=_drops(batch, gone, [entry for entry in verdict if entry is not None]),
+        dropped_documents=whole.filter(pa.array(~stays)),
+        node_counts=dict(sorted(flow.node_counts.items())),
+        edit_counts=dict(sorted((name, count) for name, count in flow.edit_counts.items() if count)),
+        image_node_counts=dict(sorted(flow.image_counts.items())),
+        node_samples=pa.RecordBatch.from_pylist(flow.samples, schema=NODE_SAMPLE),
+        alone=alone,
+    )
