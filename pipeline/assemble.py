@@ -200,8 +200,8 @@ def _image_facts(documents: pa.RecordBatch, nodes: Nodes, known: pa.RecordBatch,
     width, height = facts.column("width").cast(pa.float64()), facts.column("height").cast(pa.float64())
     extra = {
         "aspect": pc.divide(width, pc.if_else(pc.equal(height, 0.0), None, height)),
-        "min_side": pc.min_element_wise(width, height, skip_nulls=False),
-        "max_side": pc.max_element_wise(width, height, skip_nulls=False),
+        "side": pc.min_element_wise(width, height, skip_nulls=False),
+        "long_side": pc.max_element_wise(width, height, skip_nulls=False),
         "pixels": pc.multiply(width, height),
         "alt": values.field("alt"),
         "caption": values.field("caption"),

@@ -66,12 +66,13 @@ SCORED = pa.schema(
     [pa.field("key", pa.int64(), nullable=False), *[f for f in PACKED if f.name != "archive_id"], *IMAGE_SCORES]
 )
 """A record's picture: where its bytes are packed, its scores; key is the record's."""
-ATTACH_IN = pa.schema([pa.field("key", pa.int64()), pa.field("side", pa.int32(), nullable=False), *list(IMAGE)[1:]])
+_LOOSE = [field.with_nullable(True) for field in IMAGE][1:]  # rows of side 0 have few of them
+ATTACH_IN = pa.schema([pa.field("key", pa.int64()), pa.field("side", pa.int32(), nullable=False), *_LOOSE])
 ATTACH_ORDER = ("key", "side", "order_key", "doc_id", "node")
 
 HASH = pa.schema([pa.field("phash", pa.int64(), nullable=False)])
 CLUSTER = pa.schema([pa.field("key", pa.int64(), nullable=False), pa.field("cluster", pa.int64(), nullable=False)])
-CLUSTER_IN = pa.schema([*list(ATTACH_IN)[:2], pa.field("cluster", pa.int64()), *list(IMAGE)[1:]])
+CLUSTER_IN = pa.schema([*list(ATTACH_IN)[:2], pa.field("cluster", pa.int64()), *_LOOSE])
 
 
 def _empty_images(batch: pa.RecordBatch, given: dict[str, pa.Array]) -> pa.RecordBatch:
