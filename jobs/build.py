@@ -24,6 +24,7 @@ from plait.schemas.manifest import MANIFEST_NAME, Manifest
 IMAGE_MODES = ("archive", "urls", "none")
 FORMATS = ("parquet", "webdataset")
 RETAIN = ("kept", "all")
+IMAGE_SCORES = frozenset({"images", "image_nodes", "words_per_image"})  # rules on them have no meaning without images
 PLAN = "ledger/build.json"
 BUILD_VERSION = 1  # raised when the same plan would give another corpus
 
@@ -89,7 +90,8 @@ def make_plan(
         checked = checked.model_copy(update={"extract": extract})
     if options.images == "none":
         extract = checked.extract.model_copy(update={"require_image": False})
-        checked = checked.model_copy(update={"extract": extract})
+        on_images = [rule.name for rule in checked.rules if IMAGE_SCORES.intersection(rule.scores)]
+        checked = checked.model_copy(update={"extract": extract}).skipping(on_images)
     checked, missing = missing_requirements(checked)
     return Plan(tuple(expand(inputs)), checked, options, missing)
 

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from plait.filters.image_scores import assembled_columns
 from plait.filters.rules import Failures, first_failure
 from plait.pipeline.shard_rows import Nodes, flatten, lay_out
 from plait.pipeline.verdicts import Verdicts
@@ -29,7 +30,8 @@ from plait.schemas.receipts import Books
 
 if TYPE_CHECKING:
     from plait.filters.recipe import Recipe
-    from plait.filters.rules import Rule
+    from plait.filters.image_scores import assembled_columns
+from plait.filters.rules import Rule
 
 STAGE: Final = "assemble"
 Mode: TypeAlias = Literal["archive", "urls", "none"]
@@ -259,13 +261,8 @@ def _judge_documents(
     verdicts.drop(texts == 0, "no_text_left")
     if mode != "none":
         verdicts.drop(images == 0, "no_image_left")
-    facts = documents
-    for name, column in (("image_count", images), ("text_count", texts)):
-        place = facts.schema.get_field_index(name)
-        values = pa.array(column, pa.int64())
-        facts = facts.append_column(name, values) if place < 0 else facts.set_column(place, name, values)
     rules = recipe.rules_at(STAGE, "document")
-    failures = first_failure(rules, facts)
+    failures = first_failure(rules, assembled_columns(documents, images))
     _apply(rules, failures, np.arange(rows), verdicts)
     return verdicts, {rule.name: int(count) for rule, count in zip(rules, failures.alone, strict=True)}
 
