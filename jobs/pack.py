@@ -106,11 +106,9 @@ def pack(
     try:
         with written(out) as file:
             writer = WARCWriter(file, gzip=out.suffix == ".gz")
-            for number, (path, mime, encoding) in enumerate(files):
-                url = base + quote(
-                    path.relative_to(folder).as_posix().encode("utf-8", "surrogateescape"), safe=_URL_SAFE
-                )
-                _record(writer, path, url, mime, encoding, captured, number)
+            for path, mime, encoding in files:
+                place = path.relative_to(folder).as_posix().encode("utf-8", "surrogateescape")
+                _record(writer, path, base + quote(place, safe=_URL_SAFE), mime, encoding, captured)
                 counts["image" if mime.startswith("image/") else "page" if "html" in mime else "other"] += 1
     except OSError as error:
         raise ConfigError(f"{error.filename or out}: {error.strerror}: check permissions and free space.") from error

@@ -7,7 +7,7 @@ import io
 import os
 import shutil
 import struct
-import tempfile
+import threading
 import zipfile
 import zlib
 from collections import deque
@@ -139,11 +139,11 @@ def _open(uri: str) -> BinaryIO:
 def written(path: Path) -> Iterator[BinaryIO]:
     """A file that appears under its name only when all of it is written; two processes may write the same."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+    part = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.part")
     try:
-        with os.fdopen(handle, "wb") as out:
+        with part.open("xb") as out:
             yield out
-        Path(name).replace(path)
+        part.replace(path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
         raise
