@@ -1,0 +1,333 @@
+"""`Corpus`: a finished corpus, opened for reading by row, by id, by filter, by sample, as Arrow, pandas or DuckDB."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from plait.loader.documents import Document, Rows
+from plait.loader.storage import Cache, Storage
+from plait.schemas.errors import ConfigError, CorpusError
+from plait.schemas.ids import order_key
+from plait.schemas.manifest import MANIFEST_NAME, Manifest
+
+if TYPE_CHECKING:
+    import duckdb
+    import pandas as pd
+
+READ_BYTES: Final = 4 << 20
+ID_BYTES: Final = 16
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A Parquet shard as the ledger's list has it."""
+
+    path: str  # relative to the corpus
+    rows: int
+    bytes: int
+    sha256: str
+    row_group_rows: tuple[int, ...]
+    max_order_key: int | None
+
+
+class Corpus:
+    """A corpus on disk or at a URL, read-only.
+
+    Rows are numbered in the corpus' global order. Opening reads the manifest and the list of shards; everything else
+    is read when it is asked for. Remote shards are brought whole into a bounded cache that processes share.
+
+    Args:
+        path: folder of the corpus, or a URL that fsspec opens.
+        verify: compare every shard's SHA-256 with the ledger's before first use; reads every byte once.
+        cache: where remote files are held.
+        rows: only these rows, ascending; `filter` makes such views.
+
+    Raises:
+        CorpusError: no corpus is there, or it is damaged.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        verify: bool = False,
+        cache: Cache | None = None,
+        rows: npt.NDArray[np.int64] | None = None,
+    ) -> None:
+        self.path = str(path)
+        self._storage = Storage(self.path, cache or Cache())
+        self._selected = rows
+        self._verified: set[str] = set()
+        self._last: tuple[int, Rows] | None = None
+        self._verify = verify
+        try:
+            self.manifest = Manifest.from_json(self._storage.local(MANIFEST_NAME).read_text("utf-8"))
+        except CorpusError as error:
+            raise CorpusError(f"{self.path} cannot be opened as a corpus: {error}") from error
+        if "parquet" not in self.manifest.formats:
+            raise ConfigError(
+                f"{self.path} holds {', '.join(self.manifest.formats)} shards alone: the loader reads Parquet; "
+                "read tar shards with webdataset or Energon, or build with --format parquet"
+            )
+
+    @cached_property
+    def shards(self) -> tuple[Shard, ...]:
+        """Parquet shards in global order."""
+        table = pq.read_table(self._storage.local(self.manifest.lists.shards))
+        return tuple(
+            Shard(
+                row["path"],
+                row["rows"],
+                row["bytes"],
+                row["sha256"],
+                tuple(row["row_group_rows"]),
+                row["max_order_key"],
+            )
+            for row in table.to_pylist()
+            if row["format"] == "parquet"
+        )
+
+    @cached_property
+    def groups(self) -> npt.NDArray[np.int64]:
+        """Row groups in global order: columns shard, row group in it, first row, rows."""
+        found = [
+            (shard, group, rows)
+            for shard, entry in enumerate(self.shards)
+            for group, rows in enumerate(entry.row_group_rows)
+        ]
+        table = np.array(found, dtype=np.int64).reshape(-1, 3)
+        first = np.cumsum(table[:, 2]) - table[:, 2]
+        return np.column_stack([table[:, 0], table[:, 1], first, table[:, 2]])
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """Columns of the shards."""
+        if not self.shards:
+            raise CorpusError(f"{self.path} has no shards")
+        return pq.read_schema(self.local(0))
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns."""
+        return list(self.schema.names)
+
+    def __len__(self) -> int:
+        if self._selected is not None:
+            return len(self._selected)
+        return int(self.groups[:, 3].sum())
+
+    def __getitem__(self, row: int) -> Document:
+        """The document at a row of the global order (of the view, where this is one). Reads one row group."""
+        if row < 0:
+            row += len(self)
+        if not 0 <= row < len(self):
+            raise IndexError(f"row {row} of {len(self)}")
+        place = int(self._selected[row]) if self._selected is not None else row
+        group = int(np.searchsorted(self.groups[:, 2], place, side="right")) - 1
+        return self._rows(group)[place - int(self.groups[group, 2])]
+
+    def __iter__(self) -> Iterator[Document]:
+        return self.documents()
+
+    def documents(self, columns: Sequence[str] | None = None) -> Iterator[Document]:
+        """Documents in global order; memory is one row group.
+
+        Args:
+            columns: read only these; without "images" no picture is read, and pictures have no bytes.
+        """
+        for group, places in self._by_group():
+            rows = Rows(self.read_group(group, columns))
+            for place in places:
+                yield rows[int(place)]
+
+    def get(self, doc_id: bytes | str) -> Document:
+        """A document by its id (16 bytes, or 32 hex characters): its order key tells the shard.
+
+        Raises:
+            KeyError: the corpus, or the view, has no such document.
+            ConfigError: that is no id.
+        """
+        place = self.row_of(doc_id)
+        if self._selected is not None:
+            found = int(np.searchsorted(self._selected, place))
+            if found == len(self._selected) or self._selected[found] != place:
+                raise KeyError(f"the view has no document {doc_id!r}")
+        group = int(np.searchsorted(self.groups[:, 2], place, side="right")) - 1
+        return self._rows(group)[place - int(self.groups[group, 2])]
+
+    def row_of(self, doc_id: bytes | str) -> int:
+        """Row of a document in the corpus' global order; reads two columns of one shard."""
+        wanted = _id(doc_id)
+        key = order_key(wanted, self._order_seed)
+        first = 0
+        for number, shard in enumerate(self.shards):
+            if shard.rows and shard.max_order_key is not None and key <= shard.max_order_key:
+                ids = pq.read_table(self.local(number), columns=["doc_id"], memory_map=True).column("doc_id")
+                place: int = pc.index(ids, pa.scalar(wanted, pa.binary())).as_py()
+                if place >= 0:
+                    return first + place
+                break
+            first += shard.rows
+        raise KeyError(f"the corpus has no document {wanted.hex()}")
+
+    def filter(self, condition: pc.Expression) -> Corpus:
+        """The documents for which a condition on columns holds, as a view: ``pc.field("words") > 100``.
+
+        Reads the condition's columns alone; the view holds 8 bytes a document. Conditions on ``images`` read pictures.
+
+        Raises:
+            ConfigError: the condition names a column that is not there, or compares what cannot be compared.
+        """
+        names = self.columns
+        text = str(condition)
+        needed = [name for name in names if name in text]  # never too few: a column's name is in the text
+        kept, first = [], 0
+        for number, shard in enumerate(self.shards):
+            table = pq.read_table(self.local(number), columns=needed, memory_map=True)
+            table = table.append_column("__row__", pa.array(np.arange(first, first + shard.rows)))
+            try:
+                kept.append(table.filter(condition).column("__row__").to_numpy())
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
+                raise ConfigError(f"the condition {text} cannot be applied: {error} (columns: {names})") from error
+            first += shard.rows
+        rows = np.concatenate(kept) if kept else np.zeros(0, np.int64)
+        if self._selected is not None:
+            rows = np.intersect1d(rows, self._selected, assume_unique=True)
+        return self._view(rows.astype(np.int64))
+
+    def sample(self, n: int, seed: int = 0) -> Corpus:
+        """``n`` documents drawn without repetition, in global order, as a view; the same seed draws the same."""
+        drawn = np.sort(np.random.default_rng(seed).choice(len(self), size=min(n, len(self)), replace=False))
+        return self._view(self._selected[drawn] if self._selected is not None else drawn.astype(np.int64))
+
+    def to_arrow(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """The documents as one table; without ``columns`` everything but the pictures' bytes.
+
+        Raises:
+            ConfigError: a column is not there.
+        """
+        wanted = list(columns) if columns is not None else [name for name in self.columns if name != "images"]
+        self._known(wanted)
+        tables = []
+        for group, places in self._by_group():
+            batch = self.read_group(group, wanted)
+            tables.append(batch if len(places) == batch.num_rows else batch.take(pa.array(places)))
+        schema = pa.schema([self.schema.field(name) for name in wanted])
+        return pa.Table.from_batches(tables, schema=schema) if tables else schema.empty_table()
+
+    def to_pandas(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """As `to_arrow`, as a pandas data frame."""
+        return self.to_arrow(columns).to_pandas()
+
+    def duckdb(self) -> duckdb.DuckDBPyRelation:
+        """The corpus as a DuckDB relation, read lazily from the shards (a view: from its table in memory).
+
+        Raises:
+            ConfigError: DuckDB is not installed.
+        """
+        try:
+            import duckdb
+        except ImportError as error:
+            raise ConfigError("Corpus.duckdb needs DuckDB: pip install duckdb") from error
+        if self._selected is not None:
+            return duckdb.from_arrow(self.to_arrow())
+        return duckdb.read_parquet([str(self.local(number)) for number in range(len(self.shards))])
+
+    def verify(self) -> None:
+        """Compares every shard's size and SHA-256 with the ledger's.
+
+        Raises:
+            CorpusError: names the first shard that is not what the ledger says.
+        """
+        for shard in self.shards:
+            self._check(shard)
+
+    def local(self, shard: int) -> Path:
+        """A shard's file on this machine's disk."""
+        entry = self.shards[shard]
+        if self._verify:
+            self._check(entry)
+        return self._storage.local(entry.path)
+
+    def read_group(self, group: int, columns: Sequence[str] | None = None) -> pa.RecordBatch:
+        """A row group as one batch, page checksums verified.
+
+        Raises:
+            CorpusError: the shard cannot be read there.
+        """
+        shard, place = int(self.groups[group, 0]), int(self.groups[group, 1])
+        path = self.local(shard)
+        try:
+            with pq.ParquetFile(path, memory_map=True, page_checksum_verification=True) as file:
+                table = file.read_row_group(place, columns=list(columns) if columns is not None else None)
+        except (OSError, pa.ArrowInvalid) as error:
+            raise CorpusError(f"{self.shards[shard].path} cannot be read at row group {place}: {error}") from error
+        batches = table.combine_chunks().to_batches()
+        return batches[0] if batches else pa.RecordBatch.from_pylist([], schema=table.schema)
+
+    def _rows(self, group: int) -> Rows:
+        if self._last is None or self._last[0] != group:
+            self._last = (group, Rows(self.read_group(group)))
+        return self._last[1]
+
+    def _by_group(self) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
+        """Row groups with the places in them that belong to the view."""
+        for group, (_, _, first, rows) in enumerate(self.groups.tolist()):
+            if self._selected is None:
+                yield group, np.arange(rows)
+                continue
+            low, high = np.searchsorted(self._selected, [first, first + rows])
+            if high > low:
+                yield group, self._selected[low:high] - first
+
+    def _view(self, rows: npt.NDArray[np.int64]) -> Corpus:
+        return Corpus(self.path, verify=self._verify, cache=self._storage.cache, rows=rows)
+
+    def _known(self, names: Sequence[str]) -> None:
+        missing = [name for name in names if name not in self.columns]
+        if missing:
+            raise ConfigError(f"the corpus has no column {missing[0]!r} (it has: {', '.join(self.columns)})")
+
+    @cached_property
+    def _order_seed(self) -> int:
+        """The recipe's seed of the global order."""
+        try:
+            recipe = json.loads(self.manifest.recipe.text)
+        except json.JSONDecodeError:
+            return 0
+        seed = recipe.get("order_seed", 0) if isinstance(recipe, dict) else 0
+        return seed if isinstance(seed, int) else 0
+
+    def _check(self, shard: Shard) -> None:
+        if shard.path in self._verified:
+            return
+        path = self._storage.local(shard.path)
+        digest = hashlib.sha256()
+        with path.open("rb") as file:
+            while block := file.read(READ_BYTES):
+                digest.update(block)
+        if path.stat().st_size != shard.bytes or digest.hexdigest() != shard.sha256:
+            raise CorpusError(f"{shard.path} is not what the ledger says: its SHA-256 is {digest.hexdigest()}")
+        self._verified.add(shard.path)
+
+
+def _id(doc_id: bytes | str) -> bytes:
+    try:
+        found = bytes.fromhex(doc_id) if isinstance(doc_id, str) else doc_id
+    except ValueError as error:
+        raise ConfigError(f"{doc_id!r} is no document id: 32 hex characters are") from error
+    if len(found) != ID_BYTES:
+        raise ConfigError(f"{doc_id!r} is no document id: it has {len(found)} bytes, not {ID_BYTES}")
+    return found
