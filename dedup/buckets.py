@@ -24,12 +24,14 @@ BAND_ROW = pa.schema(
 EDGE = pa.schema([pa.field("a", pa.int64(), nullable=False), pa.field("b", pa.int64(), nullable=False)])
 """Two documents that are near-duplicates: a < b, ids as in `BAND_ROW`. The same edge may come from several buckets."""
 
-REPRESENTATIVES = 16
-"""Rows of a bucket that later rows are compared with.
+REPRESENTATIVES = 32
+LINKED_REPRESENTATIVES = 16
+"""Rows of a bucket that later rows are compared with, where the recipe checks.
 
-With a check, a star from one row misses pairs where that row resembles neither: a row that resembles no representative
-becomes one. A bucket of 16 mutually unlike texts is a bucket of boilerplate; what comes after in it is compared with
-those 16 only, and other bands have other buckets.
+A star from one row would miss pairs that this row resembles neither of, so every row whose sketch is new becomes a
+representative, up to 16: a bucket of so few distinct sketches gives exactly what comparing all pairs gives. After that
+only rows that resemble none do, up to 32; what comes later is compared with those 32, and other bands have other
+buckets.
 """
 
 I64 = npt.NDArray[np.int64]
@@ -59,6 +61,9 @@ class _Bucket:
     key: int | None = None
     ids: list[int] = field(default_factory=list)
     sketches: list[U8] = field(default_factory=list)
+    groups: list[int] = field(
+        default_factory=list
+    )  # of representatives that edges connect; one edge into each is enough
 
 
 def _sketch_matrix(batch: pa.RecordBatch) -> U8:
@@ -73,9 +78,9 @@ def bucket_edges(rows: Iterable[pa.RecordBatch], config: MinHashConfig) -> Itera
     """`BAND_ROW` sorted by (key, id) to `EDGE`, at most one batch of edges a batch of rows and representative.
 
     Without a threshold: a star from the bucket's smallest id. With one: every row is compared with the bucket's
-    representatives before it (up to `REPRESENTATIVES`), gets an edge from each whose estimated similarity reaches the
-    threshold, and becomes a representative if none does. Memory: one batch and 16 sketches, whatever a bucket's size.
-    A bucket of n equal rows gives n - 1 edges and costs one comparison a row.
+    representatives before it (`REPRESENTATIVES`) and gets an edge from those whose estimated similarity reaches the
+    threshold; one is enough where representatives are linked themselves. Memory: one batch and 32 sketches, whatever a
+    bucket's size. A bucket of n equal rows gives n - 1 edges and costs one comparison a row.
     """
     bucket = _Bucket()
     for batch in rows:
@@ -104,7 +109,7 @@ def _edges_of(batch: pa.RecordBatch, bucket: _Bucket, threshold: float | None) -
     heads, tails = heads[other], tails[other]
     if sketch is None or threshold is None:
         yield from _batch([(ids[heads], ids[tails])])
-        bucket.key, bucket.ids, bucket.sketches = int(keys[-1]), [int(ids[starts[-1]])], []
+        bucket.key, bucket.ids = int(keys[-1]), [int(ids[starts[-1]])]
         return
     passed = _similar(sketch, heads, tails, threshold)
     # Where a row failed, and in the last bucket (it may go on in the next batch), the rows go one representative at
@@ -114,7 +119,7 @@ def _edges_of(batch: pa.RecordBatch, bucket: _Bucket, threshold: float | None) -
     pairs = [(ids[heads[fast]], ids[tails[fast]])]
     for head in sorted(slow):
         size = int(sizes[np.searchsorted(starts, head)])
-        bucket.key, bucket.ids, bucket.sketches = int(keys[head]), [], []
+        bucket.key, bucket.ids, bucket.sketches, bucket.groups = int(keys[head]), [], [], []
         pairs += _grow(bucket, ids[head : head + size], sketch[head : head + size], threshold)
     yield from _batch(pairs)
 
@@ -137,18 +142,33 @@ def _grow(bucket: _Bucket, ids: I64, sketch: U8 | None, threshold: float | None)
         return [(np.full(len(later), bucket.ids[0]), later)]
     pairs: list[tuple[I64, I64]] = []
     linked = np.zeros(len(ids), dtype=bool)
-    for name, of in zip(bucket.ids, bucket.sketches, strict=True):
-        close = estimate(sketch, of) >= threshold
-        pairs.append((np.full(int(close.sum()), name), ids[close]))
-        linked |= close
-    while len(bucket.ids) < REPRESENTATIVES and not linked.all():
-        place = int(np.argmin(linked))
-        bucket.ids.append(int(ids[place]))
-        bucket.sketches.append(sketch[place].copy())
-        close = estimate(sketch[place + 1 :], sketch[place]) >= threshold
-        pairs.append((np.full(int(close.sum()), ids[place]), ids[place + 1 :][close]))
-        linked[place] = True
-        linked[place + 1 :] |= close
+    known = np.zeros(len(ids), dtype=bool)  # a representative has this very sketch
+    groups: dict[int, npt.NDArray[np.bool_]] = {}  # rows that have an edge into a group of linked representatives
+
+    def compare(place: int, start: int, of: U8, least: float) -> None:
+        group = groups.setdefault(bucket.groups[place], np.zeros(len(ids), dtype=bool))
+        likeness = estimate(of[start:], bucket.sketches[place])
+        close = likeness >= least
+        fresh = close & ~group[start:]
+        pairs.append((np.full(int(fresh.sum()), bucket.ids[place]), ids[start:][fresh]))
+        group[start:] |= close
+        linked[start:] |= close
+        known[start:] |= likeness >= 1.0
+
+    for place in range(len(bucket.ids)):
+        compare(place, 0, sketch, threshold)
+    while len(bucket.ids) < REPRESENTATIVES:
+        crowded = len(bucket.ids) >= LINKED_REPRESENTATIVES
+        new = ~(known | linked) if crowded else ~known
+        row = int(np.argmax(new))
+        if not new[row]:
+            break
+        within = [group for group, members in groups.items() if members[row]]
+        bucket.groups.append(min(within) if within else len(bucket.ids))
+        bucket.ids.append(int(ids[row]))
+        bucket.sketches.append(sketch[row].copy())
+        known[: row + 1] = True  # rows before this one have had their turn
+        compare(len(bucket.ids) - 1, row + 1, sketch, threshold)
     return pairs
 
 

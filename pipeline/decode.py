@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -158,6 +159,25 @@ def as_record_error(kind: str) -> Iterator[None]:
             _PILLOW_LOG.propagate = spoke
 
 
+@contextmanager
+def _silent(kind: str) -> Iterator[None]:
+    """Standard error closed while libtiff works: it writes a line for every damaged tag, past Python.
+
+    The file descriptor is the whole process': what other threads write in that time is lost, so only TIFFs pay.
+    """
+    if kind != "tiff":
+        yield
+        return
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
 def _check_pixels(width: int, height: int, limits: DecodeLimits) -> None:
     if width < 1 or height < 1:
         raise RecordError("image_undecodable", f"a picture of {width} x {height} pixels")
@@ -290,7 +310,7 @@ def open_image(
         RecordError: as `inspect_image`; truncated pictures are image_undecodable.
     """
     image, info = _open(data, limits or DecodeLimits())
-    with as_record_error(info.format):
+    with as_record_error(info.format), _silent(info.format):
         if draft is not None and info.format == "jpeg":
             image.draft("L", draft)
         image.load()
