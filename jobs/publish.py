@@ -151,7 +151,8 @@ def _totals(shards: Sequence[Receipt], files: Sequence[ShardFile], reference: st
         sums.update(part)
     sums["shard_bytes"] = sum(file.written.bytes for file in files if file.format == reference)
     frequent = sorted(licences.items(), key=lambda item: (-item[1], item[0]))[:MOST_LICENCES]
-    return replace(Totals(**dict(sums)), languages=dict(sorted(languages.items())), licences=dict(frequent))
+    totals = Totals(**{name: int(count) for name, count in sums.items()})  # type: ignore[arg-type]
+    return replace(totals, languages=dict(sorted(languages.items())), licences=dict(frequent))
 
 
 def _inputs(flow: Flow) -> pa.Table:

@@ -1,0 +1,91 @@
+"""What a build says when it is done, and a plan before it starts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from plait.jobs.inspect_path import funnel_table
+from plait.jobs.plan import Estimate
+from plait.jobs.store import Store
+from plait.schemas.manifest import Manifest
+
+UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+
+
+def size(value: float) -> str:
+    """Bytes for people."""
+    for unit in UNITS[:-1]:
+        if value < 1024:
+            return f"{value:,.0f} {unit}" if unit == "B" else f"{value:,.1f} {unit}"
+        value /= 1024
+    return f"{value:,.1f} {UNITS[-1]}"
+
+
+def duration(seconds: float) -> str:
+    """A time for people."""
+    if seconds < 100:
+        return f"{seconds:.1f} s"
+    if seconds < 6000:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def _pages(manifest: Manifest) -> int:
+    return sum(
+        line.entered for line in manifest.funnel if line.scope == "document" and line.stage.startswith("extract")
+    )
+
+
+def summary(out: str, manifest: Manifest) -> Iterator[RenderableType]:
+    """The funnel, what it took, where things are."""
+    yield funnel_table(manifest)
+    totals, cost = manifest.totals, manifest.cost
+    pages, wall, cpu = _pages(manifest), float(cost.get("wall_s") or 0), float(cost.get("cpu_s") or 0)
+    grid = Table.grid(padding=(0, 2))
+    rate = f", {pages / wall:,.0f} pages/s" if wall else ""
+    per_cpu = f", {pages / cpu:,.0f} pages/CPU-s" if cpu else ""
+    rows = [
+        ("documents", f"{totals.documents:,} of {pages:,} pages, with {totals.images:,} images"),
+        ("took", f"{duration(wall)}{rate}; {duration(cpu)} of CPU{per_cpu}"),
+        ("memory", f"{size(float(cost.get('peak_rss') or 0))} at most in one process"),
+        ("corpus", f"{out} ({manifest.shards:,} shards, {size(totals.shard_bytes)})"),
+        ("report", Store(out).path("report.html")),
+        ("fingerprint", manifest.fingerprint),
+    ]
+    if totals.image_urls:
+        rows.insert(1, ("image URLs", f"{totals.image_urls:,} without bytes"))
+    if manifest.recipe.partial:
+        rows.append(("partial", "; ".join(manifest.recipe.missing)))
+    for name, value in rows:
+        grid.add_row(Text(name, style="bold"), Text(value))
+    yield grid
+    if not totals.documents:
+        lost: Counter[str] = Counter()
+        for line in manifest.funnel:
+            lost.update(line.dropped if line.scope != "image" else {})
+        reasons = ", ".join(f"{reason} {count:,}" for reason, count in lost.most_common(5))
+        yield Text(f"No document survived ({reasons or 'the archives hold no pages'}).", style="yellow")
+
+
+def estimate_table(found: Estimate, workers: int) -> Table:
+    """An estimate for people."""
+    table = Table.grid(padding=(0, 2))
+    share = f"{found.sampled_bytes / found.bytes:.0%}" if found.bytes else "nothing"
+    reasons = ", ".join(f"{reason} {count:,}" for reason, count in list(found.reasons.items())[:8])
+    for name, value in (
+        ("reads", f"{found.archives:,} archives, {size(found.bytes)} (sampled: {share})"),
+        ("pages", f"about {found.pages:,}"),
+        ("keeps", f"at most about {found.kept:,} documents before deduplication and image rules"),
+        ("images", f"about {found.images:,} in the archives, {size(found.image_bytes)}"),
+        ("takes", f"about {duration(found.wall_s)} with {workers} workers ({duration(found.cpu_s)} of CPU)"),
+        ("disk", f"about {size(found.disk)} at the peak"),
+        ("memory", f"about {size(found.memory)}"),
+        ("drops in the sample", reasons or "none"),
+    ):
+        table.add_row(Text(name, style="bold"), Text(value))
+    return table
