@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from plait.dedup.images import degenerate_phash
 from plait.filters.image_scores import assembled_columns
 from plait.filters.rules import Failures, first_failure
 from plait.pipeline.shard_rows import Nodes, flatten, lay_out
@@ -29,8 +30,8 @@ from plait.schemas.ledger import DROP
 from plait.schemas.receipts import Books
 
 if TYPE_CHECKING:
-    from plait.filters.recipe import Recipe
     from plait.filters.image_scores import assembled_columns
+    from plait.filters.recipe import Recipe
 from plait.filters.rules import Rule
 
 STAGE: Final = "assemble"
@@ -217,10 +218,15 @@ def _image_facts(documents: pa.RecordBatch, nodes: Nodes, known: pa.RecordBatch,
 
 
 def _drop_repeats(nodes: Nodes, known: pa.RecordBatch, verdicts: Verdicts, as_url: Bools) -> None:
-    """Drops pictures that stand earlier in their document: same bytes, same pair of perceptual hashes, same URL."""
+    """Drops pictures that stand earlier in their document: same bytes, same pair of perceptual hashes, same URL.
+
+    Hashes that flat and ruled pictures share by nature tell nothing.
+    """
     identity = known.column("image_id")
     url = pc.if_else(pa.array(as_url), nodes.values.field("image_url"), None)
-    hashes = (known.column("phash"), known.column("dhash"))
+    phash = known.column("phash").fill_null(0).to_numpy(zero_copy_only=False)
+    telling = pa.array(~degenerate_phash(np.ascontiguousarray(phash)))
+    hashes = (pc.if_else(telling, known.column("phash"), None), known.column("dhash"))
     for columns in ((identity,), hashes, (url,)):
         alive = verdicts.kept & nodes.is_image
         codes = [column.dictionary_encode().indices.fill_null(-1).to_numpy(zero_copy_only=False) for column in columns]
