@@ -7,12 +7,15 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from plait.schemas.errors import ConfigError, CorpusError, UnitError
+
+if TYPE_CHECKING:
+    from plait.jobs.flow import Options
 
 app = typer.Typer(
     name="plait",
@@ -55,7 +58,7 @@ def _errors() -> Iterator[None]:
         raise typer.Exit(1) from error
     except UnitError as error:
         console.print(
-            f"{error}\nplait: a unit of work failed again and again. What was done is kept: run the same command again.",
+            f"{error}\nplait: a unit failed again and again. What was done is kept: run the same command again.",
             style="red", markup=False, highlight=False,
         )  # fmt: skip
         raise typer.Exit(1) from error
@@ -67,7 +70,7 @@ def _errors() -> Iterator[None]:
         raise typer.Exit(0) from error
 
 
-def _options(images: str, form: str, shard_docs: int, retain: str):  # noqa: ANN202
+def _options(images: str, form: str, shard_docs: int, retain: str) -> Options:
     from plait.jobs.flow import Options
 
     return Options(images, tuple(part.strip() for part in form.split(",") if part.strip()), shard_docs, retain)
@@ -89,7 +92,7 @@ def build(
 
     [dim]plait build crawl/*.warc.gz --out corpus --recipe default[/dim]
     """
-    from plait.jobs.build import build as run
+    from plait.jobs.building import build as run
     from plait.jobs.progress import Terminal
 
     console = Console()
@@ -118,8 +121,8 @@ def plan(
     """
     from dataclasses import asdict
 
-    from plait.jobs.build import default_workers, make_plan
-    from plait.jobs.plan import estimate
+    from plait.jobs.building import default_workers, make_plan
+    from plait.jobs.planning import estimate
     from plait.jobs.summary import estimate_table
 
     with _errors():
@@ -143,7 +146,7 @@ def audit(corpus: Corpus) -> None:
 
     [dim]plait audit corpus[/dim]
     """
-    from plait.jobs.audit import audit as run
+    from plait.jobs.auditing import audit as run
 
     with _errors():
         found = run(corpus)
@@ -151,15 +154,14 @@ def audit(corpus: Corpus) -> None:
             typer.echo(f"plait: {fault}", err=True)
         if found.faults:
             raise typer.Exit(1)
-        typer.echo(
-            f"The books balance: {found.documents:,} documents, {found.images:,} images, fingerprint {found.fingerprint}."
-        )
+        typer.echo(f"The books balance: {found.documents:,} documents, {found.images:,} images.")
+        typer.echo(f"fingerprint {found.fingerprint}")
 
 
 @app.command()
 def fingerprint(corpus: Corpus) -> None:
     """Print one hash of the contents of a corpus' shards, computed from the files."""
-    from plait.jobs.audit import fingerprint_of
+    from plait.jobs.auditing import fingerprint_of
 
     with _errors():
         typer.echo(fingerprint_of(corpus))
@@ -229,7 +231,7 @@ def version_option(
 ) -> None:
     """Weaves web archives into interleaved image-text corpora."""
     if version:
-        from plait.jobs.build import plait_version
+        from plait.jobs.building import plait_version
 
         typer.echo(plait_version())
         raise typer.Exit

@@ -12,7 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from plait.jobs.audit import open_manifest
+from plait.jobs.auditing import open_manifest
 from plait.jobs.store import Store
 from plait.loader.corpus import Corpus
 from plait.loader.documents import Document, Picture
@@ -131,8 +131,9 @@ def _document(document: Document, nodes: int | None = None) -> Group:
     for node in islice(document.nodes, nodes):
         if isinstance(node, Picture):
             info = node.info
-            size = f"{info.get('width')}×{info.get('height')} {info.get('format')}" if node.data else "URL only"
-            said = info.get("caption") or node.alt or ""
+            size = "{}×{} {}".format(*(str(info.get(name)) for name in ("width", "height", "format")))
+            size = size if node.data else "URL only"
+            said = str(info.get("caption") or node.alt or "")
             parts.append(Text(f"[image {size}] {said}  {node.url}", style="cyan"))
         else:
             tag = node.tag or ""

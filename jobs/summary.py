@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from plait.jobs.inspect_path import funnel_table
-from plait.jobs.plan import Estimate
+from plait.jobs.planning import Estimate
 from plait.jobs.store import Store
 from plait.schemas.manifest import Manifest
 

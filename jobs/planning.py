@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from plait.filters.recipe import Recipe
-from plait.jobs.build import Plan
+from plait.jobs.building import Plan
 from plait.jobs.runner import peak_rss
 from plait.jobs.settings import extract_options, read_limits
 from plait.pipeline.extract import ExtractOptions, extract_html
