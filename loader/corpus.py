@@ -53,6 +53,7 @@ class Corpus:
         verify: compare every shard's SHA-256 with the ledger's before first use; reads every byte once.
         cache: where remote files are held.
         rows: only these rows, ascending; `filter` makes such views.
+        manifest: the corpus' manifest, where it is at hand; else it is read.
 
     Raises:
         CorpusError: no corpus is there, or it is damaged.
@@ -65,6 +66,7 @@ class Corpus:
         verify: bool = False,
         cache: Cache | None = None,
         rows: npt.NDArray[np.int64] | None = None,
+        manifest: Manifest | None = None,
     ) -> None:
         self.path = str(path)
         self._storage = Storage(self.path, cache or Cache())
@@ -73,7 +75,7 @@ class Corpus:
         self._last: tuple[int, Rows] | None = None
         self._verify = verify
         try:
-            self.manifest = Manifest.from_json(self._storage.local(MANIFEST_NAME).read_text("utf-8"))
+            self.manifest = manifest or Manifest.from_json(self._storage.local(MANIFEST_NAME).read_text("utf-8"))
         except CorpusError as error:
             raise CorpusError(f"{self.path} cannot be opened as a corpus: {error}") from error
         if "parquet" not in self.manifest.formats:
@@ -207,6 +209,10 @@ class Corpus:
             rows = np.intersect1d(rows, self._selected, assume_unique=True)
         return self._view(rows.astype(np.int64))
 
+    def head(self, n: int) -> Corpus:
+        """The first ``n`` documents, as a view: the global order is a keyed shuffle, so they are a random sample."""
+        return self._view(self._selected[:n] if self._selected is not None else np.arange(min(n, len(self))))
+
     def sample(self, n: int, seed: int = 0) -> Corpus:
         """``n`` documents drawn without repetition, in global order, as a view; the same seed draws the same."""
         drawn = np.sort(np.random.default_rng(seed).choice(len(self), size=min(n, len(self)), replace=False))
@@ -293,7 +299,7 @@ class Corpus:
                 yield group, self._selected[low:high] - first
 
     def _view(self, rows: npt.NDArray[np.int64]) -> Corpus:
-        return Corpus(self.path, verify=self._verify, cache=self._storage.cache, rows=rows)
+        return Corpus(self.path, verify=self._verify, cache=self._storage.cache, rows=rows, manifest=self.manifest)
 
     def _known(self, names: Sequence[str]) -> None:
         missing = [name for name in names if name not in self.columns]
