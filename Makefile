@@ -1,0 +1,71 @@
+# plait: `make demo` builds a corpus from real pages, `make test` sets everything up and runs the whole suite.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ROOMS := schemas filters dedup pipeline jobs loader explorer
+WORKERS ?= 2
+
+.PHONY: help demo test test-core lint typecheck bench soak clean
+
+help:
+	@sed -n 's/^## //p' $(MAKEFILE_LIST)
+
+## make demo       venv, install, archive of real pages, corpus, report
+demo: $(VENV)/.installed
+	rm -rf demo/corpus
+	sh scripts/demo_site.sh $(BIN)/python demo
+	$(BIN)/plait pack demo/site --base-url https://www.pygame.org/docs/ --out demo/pygame-docs.warc.gz
+	$(BIN)/plait build demo/pygame-docs.warc.gz --out demo/corpus --recipe annotate
+	$(BIN)/plait audit demo/corpus
+	@echo
+	@echo "corpus:  $(CURDIR)/demo/corpus"
+	@echo "report:  $(CURDIR)/demo/corpus/report.html"
+
+$(VENV)/.python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "plait needs Python 3.11 or newer; try: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+$(VENV)/.installed: $(VENV)/.python pyproject.toml
+	$(BIN)/python -m pip install --quiet -e .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.python pyproject.toml
+	$(BIN)/python -m pip install --quiet -e '.[dev]'
+	$(BIN)/python -c 'from plait.filters.models import lid176; lid176()'
+	touch $@ $(VENV)/.installed
+
+## make lint       ruff: rules and format
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+## make typecheck  mypy --strict over all rooms
+typecheck: $(VENV)/.dev
+	mkdir -p build/typing/plait
+	for room in $(ROOMS); do ln -sfn ../../../$$room build/typing/plait/$$room; done
+	cd build/typing && MYPYPATH=. $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml -p plait
+
+## make test       lint, types and the whole suite
+test: lint typecheck
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+
+## make test-core  the suite without what needs torch, ray or spark
+test-core: lint typecheck
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not heavy"
+
+## make bench      speed beside peers and physical limits, printed as ratios
+bench: $(VENV)/.dev
+	$(BIN)/python benchmarks/read.py
+	$(BIN)/python benchmarks/stages.py
+	$(BIN)/python benchmarks/dedup.py
+	$(BIN)/python benchmarks/images.py
+	$(BIN)/python benchmarks/text.py
+	$(BIN)/python benchmarks/extraction.py
+
+## make soak       1 GB of generated archives, memory of every process printed
+soak: $(VENV)/.dev
+	$(BIN)/python benchmarks/soak.py
+
+clean:
+	rm -rf build demo *.egg-info
