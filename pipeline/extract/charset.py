@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import re
 import unicodedata
 
@@ -158,6 +159,8 @@ def decode_html(html: bytes, charset: str | None) -> str:
         and _valid_utf8(html)
     ):
         return html.decode("utf-8", "replace")
+    with contextlib.suppress(UnicodeDecodeError):  # nearly every page; counting replacements below costs as much again
+        return html.decode(declared)
     text = html.decode(declared, "replace")
     broken = text.count("�")
     if broken > 8:
