@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 from urllib.parse import urljoin
 
-_END = re.compile(rb"\r?\n\r?\n")
-_STATUS = re.compile(r"\s*HTTP/\d(?:\.\d)?\s+(\d{3})\b", re.IGNORECASE)
+# Only the headers that are used: a response has some twenty, and decoding them all costs more than the rest of a head.
+_USED = {
+    name.encode(): name
+    for name in (
+        "content-encoding", "content-language", "content-type", "date", "location", "tdm-policy", "tdm-reservation",
+        "transfer-encoding", "x-robots-tag",
+    )
+}  # fmt: skip
+_FOLD = re.compile(rb"\r?\n[ \t]+")
+_STATUS = re.compile(rb"\s*HTTP/\d(?:\.\d)?\s+(\d{3})\b", re.IGNORECASE)
 _CHARSET = re.compile(r";\s*charset\s*=\s*[\"']?\s*([^\s\"';,]+)", re.IGNORECASE)
 _MIME = re.compile(r"[\w.+*-]+/[\w.+*-]+")
-_SINGLE = frozenset(("content-length", "content-type", "date", "location"))  # repeated by mistake: the first counts
+_SINGLE = frozenset(("content-type", "date", "location"))  # repeated by mistake: the first counts
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]+")
 
 
@@ -20,7 +29,7 @@ class Head:
 
     Attributes:
         status: three digits.
-        headers: names in lower case; values of repeated headers are joined by commas.
+        headers: those that are used, names in lower case; values of repeated headers are joined by commas.
         size: bytes of the head in the record's block, blank line included.
     """
 
@@ -47,35 +56,39 @@ def parse_head(block: bytes, *, whole: bool) -> Head | None:
     Returns:
         None where the block does not start with an HTTP status line, or its head does not end within the bytes given.
     """
-    end = _END.search(block)
-    if end is not None:
-        text, size = text_of(block[: end.start()]), end.end()
-    elif whole:
-        text, size = text_of(block), len(block)
-    else:
-        return None
-    lines = text.split("\n")
-    match = _STATUS.match(lines[0])
+    end, size = _head_end(block)
+    if end < 0:
+        if not whole:
+            return None
+        end = size = len(block)
+    match = _STATUS.match(block, 0, end)
     if match is None:
         return None
+    lines = block[match.end() : end]
+    if b"\n " in lines or b"\n\t" in lines:  # a folded header
+        lines = _FOLD.sub(b" ", lines)
     headers: dict[str, str] = {}
-    name = ""
-    for line in lines[1:]:
-        if line[:1] in (" ", "\t"):  # a folded line goes on with the header before it
-            if name:
-                headers[name] += " " + line.strip()
+    for line in lines.split(b"\n"):
+        name, _, value = line.partition(b":")
+        key = _USED.get(name.strip().lower())
+        if key is None:
             continue
-        key, colon, value = line.partition(":")
-        if not colon:
-            continue
-        name, value = key.strip().lower(), value.strip()
-        if name not in headers:
-            headers[name] = value
-        elif name not in _SINGLE:
-            headers[name] += ", " + value
+        text = text_of(value).strip()
+        if key not in headers:
+            headers[key] = text
+        elif key not in _SINGLE:
+            headers[key] += ", " + text
     return Head(int(match[1]), headers, size)
 
 
+def _head_end(block: bytes) -> tuple[int, int]:
+    """Where the last header ends and where the body starts; -1 where no blank line is."""
+    end = block.find(b"\n\r\n")
+    bare = block.find(b"\n\n", 0, end if end >= 0 else len(block))
+    return (bare, bare + 2) if bare >= 0 else (end, end + 3)
+
+
+@functools.lru_cache(maxsize=1024)
 def media_type(content_type: str | None) -> tuple[str, str | None]:
     """Media type in lower case ("" where none is stated) and charset of a Content-Type header."""
     if not content_type:

@@ -16,7 +16,9 @@ from plait.pipeline.read.sniff import SNIFF_BYTES, clearly_html, image_format, i
 from plait.schemas.errors import RecordError
 
 _PIECE = 1 << 20
-_FIRST = 1 << 14  # bytes of a block read at first: nearly every HTTP head and the start of the body
+# Bytes of a block read at first: an HTTP head and the start of the body. Most pages are smaller than the larger figure
+# and then copied once less; a block above it is read in two steps, so that pictures are not copied to be skipped.
+_FIRST, _SMALL = 1 << 14, 1 << 18
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 _NOT_MODIFIED = 304
 _HTML = frozenset(("text/html", "application/xhtml+xml", "application/vnd.wap.xhtml+xml"))
@@ -95,9 +97,9 @@ def _vague_html(mime: str, sample: bytes) -> bool:
 def _block(frame: Frame, url: str, limits: Limits) -> _Block | None:
     if not url or url.startswith(("dns:", "whois:", "metadata:")):
         return None
-    stated = frame.header("content-type") or ""
+    stated = frame.header(b"content-type") or ""
     head: Head | None = None
-    first = frame.take(_FIRST)
+    first = frame.take(frame.size if frame.size <= _SMALL else _FIRST)
     if frame.arc or (frame.kind != "resource" and _HTTP.match(stated)) or (not stated and first.startswith(b"HTTP/")):
         head, first = _http(frame, first, limits)
     mime, charset = media_type(head.headers.get("content-type") if head else stated)
@@ -124,11 +126,11 @@ def _http(frame: Frame, first: bytes, limits: Limits) -> tuple[Head | None, byte
 
 
 def _url(frame: Frame) -> str:
-    return clean_url(frame.header("uri" if frame.arc else "WARC-Target-URI") or "")
+    return clean_url(frame.header(b"uri" if frame.arc else b"warc-target-uri") or "")
 
 
 def _captured(frame: Frame, head: Head | None) -> int:
-    stated = frame.header("archive-date" if frame.arc else "WARC-Date") or ""
+    stated = frame.header(b"archive-date" if frame.arc else b"warc-date") or ""
     captured = archive_time(stated)
     if captured is None and head is not None:
         captured = http_time(head.headers.get("date"))
@@ -141,7 +143,7 @@ def _record(frame: Frame, block: _Block) -> Record:
     record = Record(
         "page", block.url, block.captured, frame.offset, mime=block.mime, charset=block.charset, warc_type=frame.kind
     )
-    record.truncated = bool(frame.header("WARC-Truncated") or frame.header("WARC-Segment-Number"))
+    record.truncated = bool(frame.header(b"warc-truncated") or frame.header(b"warc-segment-number"))
     record.digest = stated_digest(frame)
     if block.head is not None:
         headers = block.head.headers
@@ -155,9 +157,9 @@ def _record(frame: Frame, block: _Block) -> Record:
 
 def stated_digest(frame: Frame) -> str | None:
     """The payload digest of a record's headers: algorithm in lower case, SHA-1 in base 32."""
-    text = frame.header("WARC-Payload-Digest")
+    text = frame.header(b"warc-payload-digest")
     if text is None and frame.kind == "resource":
-        text = frame.header("WARC-Block-Digest")  # a resource's block is its payload
+        text = frame.header(b"warc-block-digest")  # a resource's block is its payload
     if not text:
         return None
     algorithm, colon, value = text.strip().partition(":")
@@ -165,7 +167,7 @@ def stated_digest(frame: Frame) -> str | None:
     if not colon or not value:
         return None
     if algorithm == "sha1":
-        value = _base32(bytes.fromhex(value)) if _HEX_SHA1.fullmatch(value) else value.upper()
+        value = _base32(bytes.fromhex(value)) if len(value) == 40 and _HEX_SHA1.fullmatch(value) else value.upper()
     return f"{algorithm}:{value}"
 
 
@@ -186,8 +188,8 @@ def _revisit(frame: Frame, url: str, limits: Limits) -> Record | Loss | str:
         return _other_status(frame, block, head)
     record = _record(frame, block)
     record.kind = "revisit"
-    record.target = clean_url(frame.header("WARC-Refers-To-Target-URI") or "") or url
-    record.target_captured = archive_time(frame.header("WARC-Refers-To-Date") or "")
+    record.target = clean_url(frame.header(b"warc-refers-to-target-uri") or "") or url
+    record.target_captured = archive_time(frame.header(b"warc-refers-to-date") or "")
     return record
 
 
@@ -229,7 +231,7 @@ def _sample(block: _Block) -> bytes:
 
 def _page(frame: Frame, block: _Block, limits: Limits, image_payloads: bool) -> Record | Loss | str:
     body, stored = _body(frame, block, limits.page_bytes)
-    if not body.data.strip():
+    if not body.data or body.data.isspace():
         raise RecordError("empty_payload", block.mime)
     if body.data.startswith(b"\x1f\x8b\x08"):
         body = gunzip_if_gzip(body.data, limits.page_bytes)
