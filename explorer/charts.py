@@ -18,7 +18,7 @@ INK: Final = "#010203"  # becomes the page's text colour
 FAINT: Final = "#8a8f98"
 MAIN: Final = "#4c8dd6"
 SECOND: Final = "#e08a3c"
-WIDTH: Final = 5.2  # inches; 72 points each
+WIDTH: Final = 4.2  # inches; 72 points each
 BINS: Final = 40
 
 
@@ -33,7 +33,7 @@ def _axes(height: float) -> tuple[Figure, Axes]:
         axes.spines[side].set_visible(False)
     for side in ("left", "bottom"):
         axes.spines[side].set_color(FAINT)
-    axes.tick_params(colors=INK, labelsize=9, length=0)
+    axes.tick_params(colors=INK, labelsize=10, length=0)
     return figure, axes
 
 
@@ -43,7 +43,7 @@ def _svg(figure: Figure, title: str) -> str:
 
     file = io.StringIO()
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": title, "font.family": "sans-serif"}):
-        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None, "Title": None}, transparent=True)
+        figure.savefig(file, format="svg", metadata={"Date": None}, transparent=True)
     text = file.getvalue()
     text = text[text.index("<svg") :].replace(INK, "currentColor")
     head, _, body = text.partition(">")
@@ -72,7 +72,7 @@ def bars(title: str, labels: Sequence[str], values: Sequence[float], notes: Sequ
     axes.set_xticks([])
     axes.spines["bottom"].set_visible(False)
     for place, value, note in zip(places, values, notes or [f"{value:,.0f}" for value in values], strict=True):
-        axes.text(value, float(place), f" {note}", va="center", fontsize=9, color=INK)
+        axes.text(value, float(place), f" {note}", va="center", fontsize=10, color=INK)
     return _svg(figure, title)
 
 
@@ -91,7 +91,7 @@ def shares(title: str, labels: Sequence[str], kept: Sequence[float]) -> str:
     axes.set_xticks(ticks, [f"{tick:.4%}".rstrip("0").rstrip(".") if tick < 0.01 else f"{tick:.0%}" for tick in ticks])
     axes.minorticks_off()
     for place, share in zip(places, kept, strict=True):
-        axes.text(max(share, floor), float(place), f" {share:.2%}", va="center", fontsize=9, color=INK)
+        axes.text(max(share, floor), float(place), f" {share:.2%}", va="center", fontsize=10, color=INK)
     return _svg(figure, title)
 
 
@@ -100,7 +100,7 @@ def histogram(title: str, values: npt.NDArray[np.float64], thresholds: Sequence[
 
     A score over more than three orders of magnitude gets a logarithmic axis.
     """
-    figure, axes = _axes(1.9)
+    figure, axes = _axes(1.6)
     finite = values[np.isfinite(values)]
     if len(finite):
         low, high = np.quantile(finite, [0.005, 0.995])

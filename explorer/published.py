@@ -23,23 +23,19 @@ class PublishedStage:
 
 
 OMNICORPUS: Final = (
-    PublishedStage("main body extraction", ("extract",), 0.53, "documents without images dropped"),
-    PublishedStage("preliminary text filter", ("text",), 0.20, "Gopher and C4 rules"),
+    PublishedStage(
+        "main body extraction and preliminary text filter", ("extract",), 0.53 * 0.20, "no image: dropped; Gopher, C4"
+    ),
     PublishedStage("document dedup", ("dedup",), 0.10, "MinHash, Jaccard 0.8, the latest kept"),
-    PublishedStage("image filter", ("images", "assemble"), 0.60, "size, aspect, aesthetic, NSFW, at most 10 copies"),
+    PublishedStage("image filter", ("assemble",), 0.60, "size, aspect, aesthetic, NSFW, at most 10 copies"),
     PublishedStage("detailed text filter", (), 0.33, "BERT scores and rules from human feedback"),
 )
 """arXiv 2406.08418, section 3.1 and figure 2: 100% -> 53% -> 10.6% -> 1.1% -> 0.2% of the documents (the steps there
 are rounded; the product of the rounded shares is 0.21%)."""
 
 OBELICS: Final = (
-    PublishedStage("text selection", ("text", "dedup"), 1.1e9 / 41.2e9, "English, MinHash, repetition, classifier"),
-    PublishedStage(
-        "node and document filters",
-        ("text", "images"),
-        365e6 / 1.1e9,
-        "rules on paragraphs, documents and images; 55% of the image URLs answered",
-    ),
+    PublishedStage("text selection", (), 1.1e9 / 41.2e9, "English, MinHash, repetition, classifier"),
+    PublishedStage("node and document filters", ("extract",), 365e6 / 1.1e9, "55% of the image URLs answered"),
     PublishedStage(
         "URL caps, NSFW, dedup, opt-outs", ("dedup", "assemble"), 141e6 / 365e6, "141,047,697 documents left"
     ),

@@ -208,7 +208,7 @@ def _distributions(manifest: Manifest, found: Gathered) -> str:
         drawn = f" Thresholds of rules: {', '.join(f'{limit:g}' for limit in thresholds)}." if thresholds else ""
         middle = float(np.nanmedian(values))
         figures.append(
-            _figure(charts.histogram(name, values, thresholds), f"<b>{escape(name)}</b>, median {middle:g}.{drawn}")
+            _figure(charts.histogram(name, values, thresholds), f"<b>{escape(name)}</b>, median {middle:.4g}.{drawn}")
         )
     note = f"Of what was kept, {_sample_note(manifest, found)}."
     return f'<h2 id="scores">Distributions</h2><p class="faint">{note}</p><div class="grid">{"".join(figures)}</div>'
