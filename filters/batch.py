@@ -33,12 +33,12 @@ def ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Lines:
-    """The lines of a batch that are not blank, in order.
+    """The lines of a batch that are not empty, in order; a line of spaces is a line.
 
     Attributes:
         texts: the lines, without line feeds.
         gap: int32, line feeds before the line within its document (0 for a document's first line; more than 1 where
-            blank lines stand between).
+            empty lines stand between).
     """
 
     texts: list[str]
@@ -65,6 +65,11 @@ class Lines:
     def chars(self) -> np.ndarray:
         """Characters of every line: int64."""
         return np.fromiter(map(len, self.texts), np.int64, len(self.texts))
+
+    @cached_property
+    def visible(self) -> np.ndarray:
+        """Whether a line has more than spaces: bool."""
+        return np.fromiter((not text.isspace() for text in self.texts), bool, len(self.texts))
 
     @cached_property
     def lowered(self) -> list[str]:
@@ -101,14 +106,14 @@ class TextBatch:
     def of(
         texts: Sequence[str | None], langs: Sequence[str] | None = None, words_with: Vocabulary | None = None
     ) -> TextBatch:
-        """Units from whole texts; blank lines only widen the gap before the next line."""
+        """Units from whole texts; empty lines only widen the gap before the next line."""
         lines: list[str] = []
         gaps: list[int] = []
         offsets = np.zeros(len(texts) + 1, np.int64)
         for place, text in enumerate(texts):
             gap = 0
             for line in (text or "").split("\n"):
-                if line and not line.isspace():
+                if line:
                     lines.append(line)
                     gaps.append(gap)
                     gap = 1
@@ -152,8 +157,13 @@ class TextBatch:
 
     @cached_property
     def line_count(self) -> np.ndarray:
-        """Lines that are not blank."""
+        """Lines that are not empty, lines of spaces included."""
         return np.diff(self.offsets)
+
+    @cached_property
+    def visible_lines(self) -> np.ndarray:
+        """Lines with more than spaces."""
+        return self.total(self.lines.visible)
 
     @cached_property
     def newlines(self) -> np.ndarray:
@@ -264,24 +274,22 @@ class DocumentBatch:
         for place, (kind, text) in enumerate(zip(kinds, texts, strict=True)):
             if place in starts:
                 gap = 0
-            if kind != "text" or not text:
+            if kind != "text" or not text or text.isspace():
                 continue
-            before = len(lines)
             if "\n" in text:
                 for line in text.split("\n"):
-                    if line and not line.isspace():
+                    if line:
                         lines.append(line)
                         gaps.append(gap)
                         gap = 1
                     elif gap:
                         gap += 1
-            elif not text.isspace():
+            else:
                 lines.append(text)
                 gaps.append(gap)
                 gap = 1
-            if len(lines) > before:
-                text_nodes.append(place)
-                line_offsets.append(len(lines))
+            text_nodes.append(place)
+            line_offsets.append(len(lines))
         body = Lines(lines, np.asarray(gaps, np.int32), words_with or vocabulary())
         return DocumentBatch(
             flat,

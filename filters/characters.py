@@ -80,23 +80,40 @@ def code_points(text: str) -> np.ndarray:
     return np.frombuffer(text.encode(order, "surrogatepass"), np.uint32)
 
 
+_PIECE = 1023  # characters; the counts of a piece fit into ten bits
+_FIELDS = 6  # counts of ten bits in one 64-bit number
+
+
+@functools.cache
+def _packed(first: int) -> np.ndarray:
+    """For every code point, its classes first..first + 5 as ones in fields of ten bits."""
+    flags = table()
+    packed = np.zeros(len(flags), np.uint64)
+    for field, bit in enumerate(range(first, min(first + _FIELDS, CLASSES))):
+        packed |= ((flags >> bit) & 1).astype(np.uint64) << np.uint64(10 * field)
+    return packed
+
+
 def class_counts(texts: Sequence[str]) -> np.ndarray:
     """How many characters of each class every text has: int64 (texts, CLASSES), bit i of the flags in column i.
 
-    Cost: about 12 ns per character.
+    Cost: about 10 ns per character. Six counts are added up at once, in fields of one number, over pieces of at most
+    1,023 characters.
     """
     counts = np.zeros((len(texts), CLASSES), np.int64)
-    if not texts:
-        return counts
     lengths = np.fromiter(map(len, texts), np.int64, len(texts))
-    joined = "".join(texts)
-    if not joined:
-        return counts
-    flags = table()[np.minimum(code_points(joined), _COVERED)]
-    ends = np.cumsum(lengths)
-    starts = ends - lengths
     full = np.flatnonzero(lengths)
-    for bit in range(CLASSES):
-        hit = (flags >> bit) & 1
-        counts[full, bit] = np.add.reduceat(hit, starts[full], dtype=np.int64)
+    if not len(full):
+        return counts
+    points = np.minimum(code_points("".join(texts)), _COVERED)
+    ends = np.cumsum(lengths)
+    pieces = -(-lengths[full] // _PIECE)
+    first = np.cumsum(pieces) - pieces
+    within = np.arange(int(pieces.sum())) - np.repeat(first, pieces)
+    starts = np.repeat((ends - lengths)[full], pieces) + within * _PIECE
+    for low in range(0, CLASSES, _FIELDS):
+        sums = np.add.reduceat(_packed(low)[points], starts)
+        for field, bit in enumerate(range(low, min(low + _FIELDS, CLASSES))):
+            part = ((sums >> np.uint64(10 * field)) & np.uint64(1023)).astype(np.int64)
+            counts[full, bit] = np.add.reduceat(part, first)
     return counts

@@ -19,7 +19,15 @@ def remove_urls(text: str) -> str:
     return _URL.sub("", text).strip() if "://" in text or "www." in text.lower() else text
 
 
+def trim_lines(text: str) -> str:
+    """Spaces at both ends of every line are taken off. C4's code."""
+    if "\n" not in text:
+        return text.strip()
+    return "\n".join(map(str.strip, text.split("\n")))
+
+
 EDITS: dict[str, Callable[[str], str]] = {
     "remove_citations": remove_citations,
     "remove_urls": remove_urls,
+    "trim_lines": trim_lines,
 }

@@ -34,8 +34,8 @@ def space_words(text: TextBatch) -> np.ndarray:
 
 
 def lines(text: TextBatch) -> np.ndarray:
-    """Lines that are not blank."""
-    return text.line_count
+    """Lines with more than spaces."""
+    return text.visible_lines
 
 
 def sentences(text: TextBatch) -> np.ndarray:

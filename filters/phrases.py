@@ -39,7 +39,11 @@ def javascript(text: TextBatch) -> np.ndarray:
 
 def policy_phrase(text: TextBatch) -> np.ndarray:
     """Whether a line speaks of cookies, terms of use or a privacy policy. C4's code drops the line."""
-    return text.count_lines([_POLICY.search(line) is not None for line in text.lines.lowered]) > 0
+    hits = [
+        ("cookie" in line or "polic" in line or "terms of" in line) and _POLICY.search(line) is not None
+        for line in text.lines.lowered
+    ]
+    return text.count_lines(hits) > 0
 
 
 def ends_sentence(text: TextBatch) -> np.ndarray:
@@ -51,12 +55,12 @@ def ends_sentence(text: TextBatch) -> np.ndarray:
 
 def terminal_line_ratio(text: TextBatch) -> np.ndarray:
     """Share of lines that end with a terminal mark of any script. FineWeb keeps documents with at least 0.12."""
-    return ratio(text.count_lines([line.endswith(_TERMINAL) for line in text.lines.texts]), text.line_count)
+    return ratio(text.count_lines([line.endswith(_TERMINAL) for line in text.lines.texts]), text.visible_lines)
 
 
 def short_line_ratio(text: TextBatch) -> np.ndarray:
     """Share of lines of at most 30 characters. FineWeb keeps documents with at most 0.67."""
-    return ratio(text.total(text.lines.chars <= SHORT_LINE), text.line_count)
+    return ratio(text.total((text.lines.chars <= SHORT_LINE) & text.lines.visible), text.visible_lines)
 
 
 def newline_ratio(text: TextBatch) -> np.ndarray:

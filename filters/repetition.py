@@ -169,8 +169,10 @@ def dup_line_char_ratio(text: TextBatch) -> np.ndarray:
 
 
 def dup_line_char_ratio_bare(text: TextBatch) -> np.ndarray:
-    """As `dup_line_char_ratio`, line feeds not counted. FineWeb keeps documents with at most 0.01."""
-    return ratio(text.total(np.where(_duplicate_lines(text), text.lines.chars, 0)), text.line_chars)
+    """As `dup_line_char_ratio`, line feeds and lines of spaces not counted. FineWeb keeps at most 0.01."""
+    return ratio(
+        text.total(np.where(_duplicate_lines(text) & text.lines.visible, text.lines.chars, 0)), text.line_chars
+    )
 
 
 def _paragraph_duplicates(text: TextBatch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

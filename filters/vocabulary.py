@@ -50,10 +50,12 @@ def hashes(listed: Sequence[str]) -> np.ndarray:
 
 
 def _flags(word: str) -> int:
+    if word.isalpha():
+        return ALPHABETIC | UPPER if len(word) > 1 and word.isupper() else ALPHABETIC
     found = 0
-    if all(char in SYMBOLS for char in word):
+    if SYMBOLS.issuperset(word):
         found |= SYMBOLIC
-    if word.isalpha() or any(map(str.isalpha, word)):
+    if any(map(str.isalpha, word)):
         found |= ALPHABETIC
         if len(word) > 1 and word.isupper():
             found |= UPPER
@@ -100,90 +102,114 @@ class Words:
 
 
 class _Memo(dict[str, int]):
-    """Chunk -> its index; a chunk not seen yet is split, and remembered while there is room."""
+    """Chunk -> its index; a chunk not seen yet is split, and remembered while there is room.
 
-    def __init__(self, split: Callable[[str], list[str]], capacity: int) -> None:
+    The words of a chunk stand in three parallel arrays: hash, hash in lower case, and length, stop word and flags
+    packed into one number.
+    """
+
+    def __init__(self, split: Callable[[str], list[str]], capacity: int, older: _Memo | None = None) -> None:
         super().__init__()
         self.split = split
         self.capacity = capacity
-        self.known: dict[str, tuple[int, int, int, int, int]] = {}
+        self.older = older
+        self.known: dict[str, tuple[int, int, int]] = {}
         self.first, self.count, self.size = array("q"), array("i"), array("i")
-        self.hash, self.lower = array("Q"), array("Q")
-        self.length, self.flags, self.stop = array("i"), array("B"), array("B")
+        self.hash, self.lower, self.packed = array("Q"), array("Q"), array("Q")
 
-    def facts(self, word: str) -> tuple[int, int, int, int, int]:
-        found = self.known.get(word)
-        if found is None:
-            code = word_hash(word)
-            small = word.lower()
-            lower = code if small == word else word_hash(small)
-            found = (code, lower, len(word), _flags(word), _STOP_BIT.get(word, 0))
-            if len(self.known) < self.capacity and len(word) <= LONG_CHUNK:
-                self.known[word] = found
+    def facts(self, word: str) -> tuple[int, int, int]:
+        """Hash, hash in lower case, and the packed rest of a word."""
+        code = word_hash(word)
+        small = word.lower()
+        lower = code if small == word else word_hash(small)
+        found = (code, lower, len(word) << 16 | _STOP_BIT.get(word, 0) << 8 | _flags(word))
+        if len(word) <= LONG_CHUNK and len(self.known) < self.capacity:
+            self.known[word] = found
         return found
 
     def __missing__(self, chunk: str) -> int:
         index = len(self.first)
         self.first.append(len(self.hash))
-        found = self.split(chunk)
-        self.count.append(len(found))
         self.size.append(len(chunk))
-        for word in found:
-            code, lower, length, flags, stop = self.facts(word)
-            self.hash.append(code)
-            self.lower.append(lower)
-            self.length.append(length)
-            self.flags.append(flags)
-            self.stop.append(stop)
+        place = self.older.get(chunk) if self.older is not None else None
+        if self.older is not None and place is not None:
+            low = self.older.first[place]
+            high = low + self.older.count[place]
+            self.count.append(high - low)
+            self.hash.extend(self.older.hash[low:high])
+            self.lower.extend(self.older.lower[low:high])
+            self.packed.extend(self.older.packed[low:high])
+        else:
+            found = self.split(chunk)
+            self.count.append(len(found))
+            for word in found:
+                code, lower, packed = self.known.get(word) or self.facts(word)
+                self.hash.append(code)
+                self.lower.append(lower)
+                self.packed.append(packed)
         if len(chunk) <= LONG_CHUNK and len(self) < self.capacity:
             self[chunk] = index
         return index
 
 
 class Vocabulary:
-    """A memo from chunks to words, bounded to ``capacity`` chunks (about 0.8 KB each)."""
+    """A memo from chunks to words, bounded to two generations of ``capacity`` chunks.
+
+    A full generation becomes the older one, which only hands over what is asked for again: chunks that stay in use
+    survive, others go.
+    """
 
     def __init__(self, english_only: bool = False, capacity: int = 100_000) -> None:
         """An empty memo.
 
         Args:
             english_only: English conventions for every script; else characters of scripts without spaces are words.
-            capacity: chunks remembered; beyond it new ones are split anew each time, and the memo is emptied before
-                the next batch.
+            capacity: chunks of a generation, about 0.7 KB each.
         """
-        self._split = english_words if english_only else words
         self._capacity = capacity
-        self._memo = _Memo(self._split, capacity)
+        self._memo = _Memo(english_words if english_only else words, capacity)
 
     def encode(self, texts: Sequence[str]) -> Words:
         """The words of the texts. What it gives for a text does not depend on what came before."""
         if len(self._memo.first) >= self._capacity:
-            self._memo = _Memo(self._split, self._capacity)
+            self._memo.older = None
+            self._memo = _Memo(self._memo.split, self._capacity, self._memo)
         memo = self._memo
         parts = [text.split() for text in texts]
         chunks = np.fromiter(map(len, parts), np.int64, len(parts))
         total = int(chunks.sum())
         index = np.fromiter(map(memo.__getitem__, chain.from_iterable(parts)), np.int64, total)
-        count = np.frombuffer(memo.count, np.int32)[index].astype(np.int64) if total else np.zeros(0, np.int64)
-        first = np.frombuffer(memo.first, np.int64)[index] if total else count
-        size = np.frombuffer(memo.size, np.int32)[index] if total else np.zeros(0, np.int32)
+        if not total:
+            return _wordless(chunks)
+        count = np.frombuffer(memo.count, np.int32)[index].astype(np.int64)
+        first = np.frombuffer(memo.first, np.int64)[index]
+        size = np.frombuffer(memo.size, np.int32)[index]
         chunk_ends = np.cumsum(chunks)
-        word_ends = np.concatenate([[0], np.cumsum(count)])
-        offsets = np.concatenate([[0], word_ends[chunk_ends]]).astype(np.int64)
+        word_ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(count)])
+        offsets = np.concatenate([np.zeros(1, np.int64), word_ends[chunk_ends]])
         # Word j of chunk c stands at first[c] + j: a ramp that starts anew at every chunk.
         place = np.arange(int(word_ends[-1]), dtype=np.int64) + np.repeat(first - word_ends[:-1], count)
         longest = np.zeros(len(parts), np.int32)
         full = np.flatnonzero(chunks)
-        if total:
-            longest[full] = np.maximum.reduceat(size, (chunk_ends - chunks)[full])
-
-        def gather(values: array[int], kind: type[np.generic]) -> np.ndarray:
-            return np.frombuffer(values, kind)[place] if len(place) else np.zeros(0, kind)
-
+        longest[full] = np.maximum.reduceat(size, (chunk_ends - chunks)[full])
+        packed = np.frombuffer(memo.packed, np.uint64)[place]
         return Words(
-            offsets, gather(memo.hash, np.uint64), gather(memo.lower, np.uint64), gather(memo.length, np.int32),
-            gather(memo.flags, np.uint8), gather(memo.stop, np.uint8), chunks, longest,
-        )  # fmt: skip
+            offsets,
+            np.frombuffer(memo.hash, np.uint64)[place],
+            np.frombuffer(memo.lower, np.uint64)[place],
+            (packed >> np.uint64(16)).astype(np.int32),
+            packed.astype(np.uint8),
+            (packed >> np.uint64(8)).astype(np.uint8),
+            chunks,
+            longest,
+        )
+
+
+def _wordless(chunks: np.ndarray) -> Words:
+    """Words of texts that have none."""
+    none, small = np.zeros(0, np.uint64), np.zeros(0, np.uint8)
+    offsets = np.zeros(len(chunks) + 1, np.int64)
+    return Words(offsets, none, none, np.zeros(0, np.int32), small, small, chunks, np.zeros(len(chunks), np.int32))
 
 
 @functools.cache

@@ -29,8 +29,10 @@ _URL = re.compile(
     r"|(?:(?:[A-Za-z0-9¡-\uffff][A-Za-z0-9¡-\uffff_-]{0,62})?[A-Za-z0-9¡-\uffff]\.)+([^\W\d_]{2,63}))"
     r"(?::\d{2,5})?(?:[/?#]\S*)?"
 )
+_UNIT_ENDS = frozenset("m²³amdntgbzshaBTGMKкмгсчаБб%$£€¥฿₽﷼") | frozenset(map(chr, range(0x20A0, 0x20C0)))
 _HYPHENS = re.compile(r"---|--|-|——|–|—|~")
-_INSIDE = frozenset(".…+-*^,–—~:<>=/")
+_HYPHEN = re.compile("[-–—~]")
+_INSIDE = re.compile("[.…+*^,–—~:<>=/\\-¦©®°℀-➿⬀-⯿\U0001f000-\U0001faff]")
 
 _NOT = "ai are could dare did does do had has have is may might must need ought should was were would ca sha wo"
 _NOT_HAVE = "ca could did does do had may might must need ought sha should wo would"
@@ -69,7 +71,7 @@ _WHOLE = (
     "N.H. N.J. N.M. N.Y. Neb. Nebr. Nev. Nov. Oct. Okla. Ore. Pa. Ph.D. Prof. Rep. Rev. S.C. Sen. Sep. Sept. "
     "St. Tenn. Va. Wash. Wis. C++ and/or w/o o'clock o’clock ma'am Ma'am ma’am Ma’am 's 'S ’s ’S ‘s ‘S 'd ’d "
     "'ll ’ll 're ’re 'em ’em 'cause 'Cause ’cause ’Cause 'bout ’bout 'nuff ’nuff :) :( :-) :-( ;) ;-) :D :P "
-    ":/ :p xD XD <3 ^_^ -_- o.O O.o 8) ä. ö. ü."
+    ":/ :p xD XD ): '' ’’ (= :)) =) <3 ^_^ -_- o.O O.o 8) ä. ö. ü."
 )
 
 
@@ -177,50 +179,61 @@ def _suffix(chunk: str, start: int, end: int) -> int:
         return 1 if end - start >= 3 and chunk[end - 3] == "°" and before in "FfCcKk" else 0
     if char == "+":
         return 1 if end - start >= 2 and chunk[end - 2].isdigit() else 0
+    if char not in _UNIT_ENDS:
+        return 0
     tail = chunk[max(start, end - 6) : end]
-    if any(c.isdigit() for c in tail):
+    if any(map(str.isdigit, tail)):
         match = _UNIT.search(tail) or _CURRENCY.search(tail)
         if match is not None:
             return len(match[0])
     return 0
 
 
+def _letter_or_digit(char: str) -> bool:
+    return char.isalpha() or "0" <= char <= "9"
+
+
+def _infix(chunk: str, place: int) -> int:
+    """Length of the mark at a place inside a chunk that parts two words, 0 where nothing does."""
+    char, before = chunk[place], chunk[place - 1]
+    after = chunk[place + 1] if place + 1 < len(chunk) else " "
+    if char == ".":
+        if after == ".":
+            return _run(chunk, place, len(chunk), 1)
+        return int((_is_lower(before) or before in _QUOTES) and (_is_upper(after) or after in _QUOTES))
+    if char == ",":
+        return int(before.isalpha() and after.isalpha())
+    if char in ":<>=/":
+        return int(_letter_or_digit(before) and after.isalpha())
+    if char in "+-*^" and before.isdigit() and (after.isdigit() or after == "-"):
+        return 1
+    if char in "-–—~":
+        if _letter_or_digit(before):
+            for pattern in (_HYPHENS, _HYPHEN):
+                match = pattern.match(chunk, place)
+                if match is not None and match.end() < len(chunk) and chunk[match.end()].isalpha():
+                    return match.end() - place
+        return 0
+    return 0 if char in "+*^" else 1  # "…" and pictographs always part
+
+
 def _infixes(chunk: str) -> list[str]:
     """The middle of a chunk, split at marks between letters or numbers."""
-    if not any(char in _INSIDE or _is_icon(char) for char in chunk):
+    match = _INSIDE.search(chunk, 1)
+    if match is None:
         return [chunk]
-    found, start, place, end = [], 0, 1, len(chunk)
-    while place < end:
-        char, before = chunk[place], chunk[place - 1]
-        after = chunk[place + 1] if place + 1 < end else " "
-        length = 0
-        if char == "." and after == ".":
-            length = _run(chunk, place, end, 1)
-        elif char == "…" or _is_icon(char):
-            length = 1
-        elif char == ".":
-            length = (_is_lower(before) or before in _QUOTES) and (_is_upper(after) or after in _QUOTES)
-        elif char == ",":
-            length = before.isalpha() and after.isalpha()
-        else:
-            if char in "+-*^" and before.isdigit() and (after.isdigit() or after == "-"):
-                length = 1
-            elif char in "-–—~" and (before.isalpha() or before.isdigit()):
-                for match in (_HYPHENS.match(chunk, place), re.compile("[-–—~]").match(chunk, place)):
-                    if match is not None and match.end() < end and chunk[match.end()].isalpha():
-                        length = match.end() - place
-                        break
-            elif char in ":<>=/" and (before.isalpha() or before.isdigit()) and after.isalpha():
-                length = 1
+    found: list[str] = []
+    start = 0
+    while match is not None:
+        place = match.start()
+        length = _infix(chunk, place)
         if length:
             if place > start:
                 found.append(chunk[start:place])
             found.append(chunk[place : place + length])
-            start = place = place + int(length)
-            if start >= end:
-                break
-        place += 1
-    if start < end:
+            start = place + length
+        match = _INSIDE.search(chunk, max(place + 1, start + 1 if length else 0))
+    if start < len(chunk):
         found.append(chunk[start:])
     return found
 
@@ -241,6 +254,12 @@ def english_words(chunk: str) -> list[str]:
     if chunk in known:
         return list(known[chunk])
     if chunk.isalpha():
+        return [chunk]
+    if (
+        chunk.isalnum()
+        and not chunk[0].isdigit()
+        and not (chunk[-1] in _UNIT_ENDS and any(map(str.isdigit, chunk[-6:])))
+    ):
         return [chunk]
     start, end = 0, len(chunk)
     head: list[str] = []

@@ -3,7 +3,9 @@
 A recipe's rules are applied in its order. A run of line, node and image rules edits the documents (`Recipe.passes`
 times), scores are computed again after it, and a run of document rules decides on what is left; the first rule that a
 document fails is its reason. Documents that failed stay in the flow to the end, so that every rule's count of what it
-alone would have dropped is about all documents. The language is identified once, on the text before any edit.
+alone would have dropped is about all documents. A score column holds what the last rule that reads the score saw, so
+that a stricter threshold can be applied to it later; a score that no rule reads is of the text as it leaves the stage.
+The language is identified once, on the text before any edit.
 """
 
 from __future__ import annotations
@@ -77,13 +79,22 @@ class _Flow:
     image_counts: Counter[str] = field(default_factory=Counter)
     samples: list[dict[str, object]] = field(default_factory=list)
     scores: dict[str, pa.Array] = field(default_factory=dict)
+    current: set[str] = field(default_factory=set)
 
     def changed(self, documents: DocumentBatch) -> None:
         if documents is not self.documents:
             self.documents = documents
-            self.scores = {}
+            self.current = set()
 
     def document_columns(self, names: Sequence[str]) -> dict[str, pa.Array]:
+        """Scores of the documents as they are now."""
+        missing = [name for name in names if name not in self.current and name not in ("lang", "lang_score")]
+        self.scores.update(compute(missing, "document", self.documents))
+        self.current.update(missing)
+        return self.latest(names)
+
+    def latest(self, names: Sequence[str]) -> dict[str, pa.Array]:
+        """Scores as the last rule that asked saw them; those that none asked for, of the documents as they are now."""
         missing = [name for name in names if name not in self.scores and name not in ("lang", "lang_score")]
         self.scores.update(compute(missing, "document", self.documents))
         known = {"lang": self.lang, "lang_score": self.lang_score}
@@ -287,7 +298,7 @@ def _result(
 ) -> TextResult:
     types = score_types(recipe)
     schema = document_schema(types)
-    scored = flow.document_columns(list(types))
+    scored = flow.latest(list(types))
     columns = {name: batch.column(name) for name in PAGE.names}
     columns |= {"nodes": node_column(flow.documents), "lang": flow.lang, "lang_score": flow.lang_score, **scored}
     whole = pa.RecordBatch.from_arrays(
