@@ -165,10 +165,11 @@ class Context:
         )
 
     def drop(self, rows: pa.RecordBatch) -> None:
-        """Write drops to the ledger and count them by scope and reason."""
+        """Write drops to the ledger, under this stage's name, and count them by scope and reason."""
         if not rows.num_rows:
             return
         rows = conform(rows, DROP)
+        rows = rows.set_column(0, DROP.field("stage"), pa.repeat(pa.scalar(self.stage.name), rows.num_rows))
         pairs = zip(rows["scope"].to_pylist(), rows["reason"].to_pylist(), strict=True)
         for scope, reason in pairs:
             self._dropped.setdefault(scope, Counter())[reason] += 1
@@ -205,7 +206,8 @@ class Context:
     def sample(self, rows: pa.RecordBatch) -> None:
         """Examples of removed nodes."""
         if rows.num_rows:
-            self._list("samples", NODE_SAMPLE).write(rows)
+            stage = pa.repeat(pa.scalar(self.stage.name), rows.num_rows)
+            self._list("samples", NODE_SAMPLE).write(rows.set_column(0, NODE_SAMPLE.field("stage"), stage))
 
     def abandon(self, error: BaseException) -> None:
         """Close what is open after a failure; its files are never read."""
