@@ -19,6 +19,7 @@ U64 = npt.NDArray[np.uint64]
 I64 = npt.NDArray[np.int64]
 
 _PROBE_COST = 6.0  # of looking a value up, in units of comparing one candidate; measured in benchmarks/images.py
+_SLOT_COST = 0.3  # of making a table, for each value a chunk can have; shared by as many queries as hashes
 _MAX_WIDTH = 24  # bits of a chunk's direct table in memory: 2^24 starts of 4 bytes
 _CANDIDATES_AT_ONCE = 1 << 21
 
@@ -53,7 +54,8 @@ def plan(hashes: int, radius: int, *, max_width: int = _MAX_WIDTH) -> BandPlan:
         per_chunk = [sum(math.comb(w, k) for k in range(r + 1)) for w, r in zip(widths, radii, strict=True)]
         probes = sum(per_chunk)
         candidates = sum(n * hashes / 2**w for n, w in zip(per_chunk, widths, strict=True))
-        cost = _PROBE_COST * probes + candidates
+        slots = sum(2.0**w for w, r in zip(widths, radii, strict=True) if r >= 0)
+        cost = _PROBE_COST * probes + candidates + _SLOT_COST * slots / max(hashes, 1)
         if best is None or cost < best[0]:
             best = cost, BandPlan(widths, radii, probes, candidates)
     if best is None:
