@@ -6,15 +6,16 @@ import contextlib
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO, cast
 
 from plait.pipeline.read.framing import DamagedError, Frame, Gap, Spooled, frames, spooler
 from plait.pipeline.read.inputs import Archive
 from plait.pipeline.read.message import read_message
 from plait.pipeline.read.records import Limits, Loss, Record, Tally
-from plait.pipeline.read.source import Source, open_source
+from plait.pipeline.read.source import Source, open_range, open_source
 from plait.schemas.errors import RecordError
 
-_PADDING = 4096  # a record's range may be followed by padding; more than its own limit is never read
+_STORED_FACTOR, _STORED_SLACK = 3, 1 << 20
 
 
 def read_archive(
@@ -76,14 +77,15 @@ def read_payload(archive: Archive, offset: int, length: int, limits: Limits, *, 
         RecordError: what `read_archive` gives as a `Loss`, or ``record_malformed`` where no record is at the address.
         UnitError: the file or its store cannot be read.
     """
+    # More than the limits could take is never fetched: a record that does not end within it is too large anyway.
+    length_read = min(length, _STORED_FACTOR * max(limits.page_bytes, limits.image_bytes) + _STORED_SLACK)
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(_folder(spool_dir))
-        source = stack.enter_context(open_source(archive, folder))
-        if offset >= source.size:
-            tail = stack.enter_context(_tail(source, archive, limits, folder))
-            window = Source(tail, archive.name, offset - source.size, length)  # type: ignore[arg-type]
+        if offset < archive.bytes:
+            window = stack.enter_context(open_range(archive, offset, length_read, folder))
         else:
-            window = Source(source, archive.name, offset, min(length, source.size - offset))  # type: ignore[arg-type]
+            tail = stack.enter_context(_tail(archive, limits, folder))
+            window = Source(cast(BinaryIO, tail), archive.name, offset - archive.bytes, length_read)
         for frame in frames(window, None):
             if not isinstance(frame, Frame):
                 break
@@ -130,14 +132,15 @@ def _folder(spool_dir: str | None) -> Iterator[Path]:
         yield Path(folder)
 
 
-def _tail(source: Source, archive: Archive, limits: Limits, folder: Path) -> Source:
+def _tail(archive: Archive, limits: Limits, folder: Path) -> Source:
     """The spool of an archive's records that have no random access."""
     ready = sorted(folder.glob(f"{archive.id}-*.warc"))
     if not ready:
-        for _ in frames(source, spooler(source, folder, archive.id, limits.spool_bytes)):
-            ready = sorted(folder.glob(f"{archive.id}-*.warc"))
-            if ready:
-                break
+        with open_source(archive, folder) as source:
+            for _ in frames(source, spooler(source, folder, archive.id, limits.spool_bytes)):
+                ready = sorted(folder.glob(f"{archive.id}-*.warc"))
+                if ready:
+                    break
     if not ready:
         raise RecordError("record_malformed", f"{archive.name} has no such address")
     return Source(ready[0].open("rb", buffering=0), archive.name)

@@ -26,8 +26,17 @@ from warcio.archiveiterator import ArchiveIterator as WarcioIterator
 from warcio.exceptions import ArchiveLoadFailed
 
 from plait.pipeline.read.http_message import text_of
-from plait.pipeline.read.places import Layout, layout_of, next_record, only_padding, record_end, starts_member
-from plait.pipeline.read.source import Source
+from plait.pipeline.read.places import (
+    Layout,
+    inflated_pieces,
+    layout_of,
+    next_record,
+    only_padding,
+    record_end,
+    starts_member,
+)
+from plait.pipeline.read.source import Source, written
+from plait.schemas.errors import UnitError
 
 logging.getLogger("warcio").addHandler(logging.NullHandler())  # it warns of every blank in a URL; ours are escaped
 
@@ -288,22 +297,23 @@ def _drained(frame: Frame) -> bool:
 
 def spooler(source: Source, folder: Path, name: str, limit: int) -> Callable[[int], tuple[Source, str]]:
     """The function that inflates an archive from an offset on into ``folder/name-OFFSET.warc``; see `frames`."""
-    from plait.pipeline.read.places import inflated_pieces
-    from plait.pipeline.read.source import written
 
     def spool(offset: int) -> tuple[Source, str]:
         path = folder / f"{name}-{offset}.warc"
         note = path.with_suffix(".damage")
-        if not path.exists():
-            damage = ""
-            with written(path) as out:
-                for piece in inflated_pieces(source, offset, limit):
-                    if isinstance(piece, str):
-                        damage = piece
-                    else:
-                        out.write(piece)
-                with written(note) as remark:
-                    remark.write(damage.encode())
-        return Source(path.open("rb", buffering=0), path.name), note.read_text()
+        try:
+            if not path.exists():
+                damage = ""
+                with written(path) as out:
+                    for piece in inflated_pieces(source, offset, limit):
+                        if isinstance(piece, str):
+                            damage = piece
+                        else:
+                            out.write(piece)
+                    with written(note) as remark:
+                        remark.write(damage.encode())
+            return Source(path.open("rb", buffering=0), path.name), note.read_text()
+        except OSError as error:
+            raise UnitError(f"cannot spool {name} in {folder}: {error}") from error
 
     return spool

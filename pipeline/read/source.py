@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import os
 import shutil
@@ -105,26 +106,52 @@ def open_source(archive: Archive, spool_dir: Path) -> Source:
     Raises:
         UnitError: the file is gone or its store does not answer.
     """
-    try:
-        file = _open(archive.uri)
+    with _as_unit_error(archive):
         if archive.member is None:
-            return Source(file, archive.name, size=archive.bytes)
-        with zipfile.ZipFile(file) as package:
-            info = package.getinfo(archive.member)
-            if info.compress_type != zipfile.ZIP_STORED:
-                spooled = spool_dir / f"{archive.id}.member"
-                if not spooled.exists():
-                    with package.open(info) as member, written(spooled) as out:
-                        shutil.copyfileobj(member, out, _PIECE)
-                file.close()
-                return Source(spooled.open("rb", buffering=0), archive.name, size=archive.bytes)
+            return Source(_open(archive.uri), archive.name, size=archive.bytes)
+        start = _member_start(archive)
+        if start is not None:
+            return Source(_open(archive.uri), archive.name, start=start, size=archive.bytes)
+        spooled = spool_dir / f"{archive.id}.member"
+        if not spooled.exists():
+            with contextlib.ExitStack() as stack:
+                package = stack.enter_context(zipfile.ZipFile(stack.enter_context(_open(archive.uri))))
+                member = stack.enter_context(package.open(archive.member))
+                shutil.copyfileobj(member, stack.enter_context(written(spooled)), _PIECE)
+        return Source(spooled.open("rb", buffering=0), archive.name, size=archive.bytes)
+
+
+def open_range(archive: Archive, offset: int, length: int, spool_dir: Path) -> Source:
+    """A range of an archive's bytes; of a remote archive nothing else is fetched.
+
+    Raises:
+        UnitError: the file is gone or its store does not answer.
+    """
+    if not is_url(archive.uri):
+        source = open_source(archive, spool_dir)
+        return Source(cast(BinaryIO, source), archive.name, offset, max(min(length, source.size - offset), 0))
+    with _as_unit_error(archive):
+        start = 0 if archive.member is None else _member_start(archive)
+        if start is None:
+            return Source(cast(BinaryIO, open_source(archive, spool_dir)), archive.name, offset, length)
+        import fsspec
+
+        system, path = fsspec.url_to_fs(archive.uri)
+        end = min(offset + length, archive.bytes)
+        return Source(io.BytesIO(system.cat_file(path, start=start + offset, end=start + end)), archive.name)
+
+
+@functools.lru_cache(maxsize=1024)
+def _member_start(archive: Archive) -> int | None:
+    """Where a WACZ's member starts in it; None where it is compressed and has no place of its own."""
+    with _open(archive.uri) as file, zipfile.ZipFile(file) as package:
+        info = package.getinfo(archive.member or "")
+        if info.compress_type != zipfile.ZIP_STORED:
+            return None
         # The name and the extra field of a member's local header can differ in length from the central directory's.
         file.seek(info.header_offset + _LOCAL_LENGTHS)
         name, extra = struct.unpack("<HH", file.read(4))
-        start = info.header_offset + _LOCAL_HEADER + name + extra
-        return Source(file, archive.name, start=start, size=info.file_size)
-    except (OSError, KeyError, zipfile.BadZipFile, zlib.error, struct.error) as error:
-        raise UnitError(f"cannot open {archive.name}: {error}") from error
+        return int(info.header_offset + _LOCAL_HEADER + name + extra)
 
 
 def _open(uri: str) -> BinaryIO:
@@ -133,6 +160,14 @@ def _open(uri: str) -> BinaryIO:
     import fsspec
 
     return cast(BinaryIO, fsspec.open(uri, "rb").open())
+
+
+@contextlib.contextmanager
+def _as_unit_error(archive: Archive) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, KeyError, zipfile.BadZipFile, zlib.error, struct.error) as error:
+        raise UnitError(f"cannot open {archive.name}: {error}") from error
 
 
 @contextlib.contextmanager
