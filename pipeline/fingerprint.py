@@ -2,7 +2,7 @@
 
 Each document is hashed by itself over all its columns, its order key among them, with the SHA-256 of its pictures'
 bytes in the bytes' place; the document hashes are added up (mod 2^256), so that shards can be hashed apart and their
-sums added. Names and identities of archives, names of image files, row groups, shard boundaries, compression and
+sums added. Names, identities and offsets in archives, names of image files, row groups, shard boundaries, compression and
 writers leave no trace, so Parquet and WebDataset shards of one corpus have one fingerprint, whatever was put where.
 """
 
@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from plait.pipeline.json_rows import Cell, to_json_value
 from plait.schemas.errors import CorpusError
 
-LEFT_OUT: Final = frozenset({"archive", "archive_id"})  # where a record was found, not what it is
+LEFT_OUT: Final = frozenset({"archive", "archive_id", "offset", "length"})  # where a record was found, not what it is
 BATCH_ROWS: Final = 64
 
 
