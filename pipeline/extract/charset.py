@@ -29,7 +29,7 @@ _SAMPLE = 65536  # bytes that detection looks at
 # In the order of the web's legacy encodings; a tie goes to the first.
 _CANDIDATES = (
     "gb18030", "cp932", "euc_jp", "cp949", "big5hkscs", "cp1251", "koi8_r", "cp1256", "cp1255", "cp874", "cp1253",
-    "cp1250", "cp1254", "cp1252",
+    "cp1252", "cp1250", "cp1254",
 )  # fmt: skip
 _SCRIPTS = {
     "gb18030": "CJK", "cp932": "JA", "euc_jp": "JA", "cp949": "HANGUL", "big5hkscs": "CJK", "cp1251": "CYRILLIC",
@@ -40,6 +40,10 @@ _COMMON_HAN = frozenset(
     "的一是不了在人有我他这中大来上国个到说们为子和你地出道也时年得就那要下以生会自着去之过家学对可她里后小么心多天而能好都然没日于起还"
     "發開會這個來時們為說對過後沒還國學與從應當經現"
 )
+_COMMON_HANGUL = frozenset(
+    "이다는을의에가고하지도한기리사로은나인를자어대아시정서라부수보해주스전들게과원일그으었습니있것년후"
+)
+_THAI_MARKS = frozenset("ัิีึืฺุู็่้๊๋์ํ")
 _LOWER_CYRILLIC = frozenset("оеаинтсрвлкмдпуяыьгзбчйхжшюцщэ")
 
 
@@ -80,16 +84,21 @@ def _plausibility(text: str, codec: str) -> float:
     """Mean score of the non-ASCII characters of a decoding: 1 is ordinary text of the codec's script, below 0 junk."""
     want = _SCRIPTS.get(codec)
     total = count = 0.0
-    previous_upper = False
+    previous_upper = previous_latin = False
+    previous = following = ""
     for char in text:
+        previous, following = following, char
         if char < "\x80":
             previous_upper = False
+            previous_latin = char.isalpha()
             continue
         count += 1
         if char == "�" or "\x80" <= char <= "\x9f" or "" <= char <= "":
             total -= 3
             continue
         name = unicodedata.name(char, "")
+        if want and want not in ("CJK", "JA") and previous_latin and name.startswith(want):
+            total -= 1  # a word of two scripts
         if want == "CYRILLIC":
             upper = char.isupper()
             total += (
@@ -98,6 +107,12 @@ def _plausibility(text: str, codec: str) -> float:
                 else -0.2
             )
             previous_upper = upper
+        elif want == "HANGUL":
+            total += 1 if char in _COMMON_HANGUL else 0.3 if name.startswith("HANGUL SYLLABLE") else -0.3
+        elif want == "THAI":
+            stray = char in _THAI_MARKS and not "\u0e01" <= previous <= "\u0e4e"
+            double = char in _THAI_MARKS and previous == char
+            total += -1.5 if stray or double else 0.7 if name.startswith("THAI CHARACTER") else -0.5
         elif want == "JA":
             total += 1 if name.startswith(("HIRAGANA", "KATAKANA LETTER")) else 0.4 if name.startswith("CJK") else -0.3
         elif want == "CJK":
@@ -125,7 +140,7 @@ def detect(html: bytes) -> str:
     if _valid_utf8(html):
         return "utf-8"
     body = re.sub(rb"<(script|style)\b.*?</\1\s*>|<[^>]*>", b" ", html[: _SAMPLE * 4], flags=re.DOTALL | re.IGNORECASE)
-    runs = re.findall(rb"[^\x00-\x7f][^<>\n]{0,200}", body)
+    runs = re.findall(rb"[^\x00-\x7f][^<>\n]*", body)
     sample = b"\n".join(runs)[:_SAMPLE] or html[:_SAMPLE]
     best, best_score = "cp1252", -1.0
     for codec in _CANDIDATES:

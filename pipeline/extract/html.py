@@ -34,7 +34,7 @@ def extract_html(html: bytes, url: str, *, options: ExtractOptions | None = None
     if len(html) > options.max_bytes:
         raise RecordError("record_too_large", value=float(len(html)), threshold=float(options.max_bytes))
     text = decode_html(html, charset)
-    markup = parse(text, max_nodes=options.max_nodes)
+    markup = parse(text, max_nodes=options.max_nodes, max_depth=options.max_depth)
     meta = read_metadata(markup.head, markup.html_attributes, markup.data_blocks, markup.pieces, url)
     layout = segment(
         markup.pieces, max_depth=options.max_depth, posters=options.video_posters, backgrounds=options.css_backgrounds

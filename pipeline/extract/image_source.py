@@ -30,9 +30,12 @@ _LAZY_SETS = (
     "imagesrcset",
     "data-set",
 )
+# Names of files that stand in for a picture: the whole name but for sizes and words of the same kind.
 _PLACEHOLDER = re.compile(
-    r"(?:^|[/_.\-])(?:blank|spacer|placeholder|place-holder|transparent|pixel|1x1|1px|clear|loading|loader|spinner|lazy|"
-    r"lazyload|lazy-?load(?:ing)?|grey|gray|dummy|default-?image|empty|preload(?:er)?|trans|b)(?:[_.\-][^/]*)?\.(?:gif|png|svg|jpe?g|webp)(?:$|[?#])",
+    r"(?:^|[/_.\-])(?:blank|spacer|place-?holders?|transparent|pixel|1x1|1px|clear|loading|loader|spinner|lazy|lazyload|"
+    r"lazy-?load(?:ing)?|gr[ea]y|dummy|default-?image|empty|preload(?:er)?|trans|b)"
+    r"(?:[_.\-](?:\d+(?:x\d+)?|image|img|spinner|icon|placeholder|pixel|blank|gif|px|white|grey|gray|bg|small|large|animation|[0-9a-f]{6,}))*"
+    r"\.(?:gif|png|svg|jpe?g|webp)(?:$|[?#])",
     re.IGNORECASE,
 )
 _EXTENSION = re.compile(r"\.(?:avif|bmp|gif|hei[cf]|jpe?g|jfif|png|webp|svg|tiff?)(?:$|[?#&])", re.IGNORECASE)

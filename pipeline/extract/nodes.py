@@ -134,11 +134,19 @@ def build_nodes(
         resolver: finds the pictures' URLs.
     """
     kept = list(kept_blocks)
+    reasons: dict[int, str] = {}
+
+    def reason(element: int) -> str:
+        found = reasons.get(element)
+        if found is None:
+            found = reasons[element] = reason_for(layout, element)
+        return found
+
     chosen: list[tuple[Image, Source, range]] = []
     removed_at: list[tuple[int, Removed]] = []
     for image, keep in zip(layout.images, kept_images, strict=True):
         if not keep:
-            removed_at.append((image.position, Removed(reason_for(layout, image.element), "img", None, None)))
+            removed_at.append((image.position, Removed(reason(image.element), "img", None, None)))
             continue
         source = source_of(image, resolver)
         if source is None:
@@ -183,9 +191,7 @@ def build_nodes(
         if block == len(layout.b_text):
             break
         if not kept[block]:
-            removed.append(
-                Removed(reason_for(layout, layout.b_element[block]), tag_of(layout, block), layout.b_text[block])
-            )
+            removed.append(Removed(reason(layout.b_element[block]), tag_of(layout, block), layout.b_text[block]))
             continue
         table = tables.get(block)
         if table is None:

@@ -9,6 +9,10 @@ _STRIP = "".join(map(chr, range(0x21)))  # C0 controls and space (URL Standard, 
 _CONTROL = re.compile(r"[\t\n\r]")
 _UNSAFE = re.compile(r"[^\x21\x23-\x3b\x3d\x3f-\x5d\x5f\x61-\x7a\x7c\x7e]")  # what a path or query must not hold raw
 _SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.\-]*:")
+# What would come out of resolution as it went in: no dot segments, nothing to escape, no fragment.
+_PLAIN = re.compile(
+    r"https?://[a-z0-9.\-]+/(?!\.)(?:[\w\-~!$&'()*+,;=:@%.]|/(?!\.))*(?:\?[\w\-.~!$&'()*+,;=:@/%?]*)?", re.ASCII
+)
 _PORT = {"http": "80", "https": "443"}
 
 
@@ -34,6 +38,8 @@ def resolve(base: str, reference: str) -> str | None:
     reference = _CONTROL.sub("", reference.strip(_STRIP))
     if not reference or reference.startswith("#"):
         return None
+    if _PLAIN.fullmatch(reference):
+        return reference  # already as it would come out below
     scheme = _SCHEME.match(reference)
     if scheme and scheme[0].lower() not in {"http:", "https:"}:
         return None
@@ -42,6 +48,8 @@ def resolve(base: str, reference: str) -> str | None:
         reference = path.replace("\\", "/") + mark + query
     try:
         parts = urlsplit(urljoin(base, reference))
+        if "/." in parts.path:  # urljoin leaves the dot segments of an absolute reference
+            parts = urlsplit(urljoin(f"{parts.scheme}://{parts.netloc}/", parts._replace(scheme="", netloc="").geturl()))
         host, port = parts.hostname, parts.port
     except ValueError:
         return None

@@ -58,9 +58,10 @@ _HIDDEN = re.compile(
     re.IGNORECASE,
 )
 _CAPTION = re.compile(
-    r"(?:^|[\s_-])(?:wp-caption-text|figcaption|caption|img-caption|image-caption|photo-caption|caption-text|thumbcaption|gallerytext|legend|imgdesc|image-description)(?:$|[\s])",
+    r"(?:^|[\s_-])(?:caption|figcaption|caption-text|thumbcaption|gallerytext|legend|imgdesc|image-description)(?:$|\s)",
     re.IGNORECASE,
 )
+_CAPTION_HINT = re.compile(r"[Cc]aption|gallerytext|[Ll]egend|imgdesc|image-description")
 _RENDERED_MATH = re.compile(
     r'class="[^"]*\b(?:katex-html|MathJax(?:_[A-Za-z]+)?|MJX_Assistive_MathML|mjx-chtml|MathJax_Preview)\b'
 )
@@ -112,7 +113,7 @@ def flags_of(raw: str) -> int:
     if flags is not None:
         return flags
     flags = 0
-    if _HIDDEN.search(raw):
+    if ("hidden" in raw or "none" in raw) and _HIDDEN.search(raw):
         flags |= HIDDEN
     if "aria-modal" in raw:
         flags |= UNLIKELY
@@ -129,9 +130,11 @@ def flags_of(raw: str) -> int:
             if f'role="{role}"' in raw:
                 flags |= bit
     if "class=" in raw or "id=" in raw:
-        if _CAPTION.search(" ".join(v for n, v in _NAMES.findall(raw) if n in ("class", "id"))):
+        if _CAPTION_HINT.search(raw) and any(
+            n in ("class", "id") and _CAPTION.search(v) for n, v in _NAMES.findall(raw)
+        ):
             flags |= CAPTION
-        if _RENDERED_MATH.search(raw):
+        if ("katex" in raw or "MathJax" in raw or "MJX" in raw or "mjx" in raw) and _RENDERED_MATH.search(raw):
             flags |= SKIP
         reason = reason_of(raw)
         if reason == "comment":
