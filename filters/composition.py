@@ -37,11 +37,11 @@ def symbol_ratio(text: TextBatch) -> np.ndarray:
 
 
 def special_ratio(text: TextBatch) -> np.ndarray:
-    """Share of characters that are digits, whitespace, punctuation, symbols or controls.
+    """Share of characters that are digits, whitespace, punctuation or symbols.
 
     OBELICS (arXiv 2306.16527, table 3) keeps at most 0.3 in a paragraph and 0.275 in a document.
     """
-    special = characters.DIGIT, characters.SPACE, characters.PUNCTUATION, characters.SYMBOL, characters.CONTROL
+    special = characters.DIGIT, characters.SPACE, characters.PUNCTUATION, characters.SYMBOL
     total = sum((text.of_class(flag) for flag in special), np.zeros(len(text), np.int64))
     return ratio(total + text.newlines, text.chars)
 

@@ -16,8 +16,9 @@ from typing import Annotated, Literal
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from plait.filters.conditions import Compare, ConditionError, Constant, Member, Name, leaves, parse
+from plait.filters.conditions import Compare, ConditionError, Constant, Member, Name, leaves, names, parse
 from plait.filters.edits import EDITS
+from plait.filters.needs import REQUIRES
 from plait.filters.rules import SCOPES, Rule
 from plait.filters.scores import SCORES
 from plait.schemas.errors import ConfigError
@@ -278,20 +279,22 @@ def _rule(entry: _RuleEntry, where: str) -> Rule:
     else:
         _check_condition(entry, where)
         stage = "text"
+    read = names(parse(entry.keep)) if entry.keep else ()
+    needed = [REQUIRES[name] for name in read if name in REQUIRES]
     rule = Rule(
         name=entry.name, scope=entry.scope, keep=entry.keep or "", source=entry.source, edit=entry.edit or "",
-        unknown_keeps=entry.otherwise == "keep", requires=tuple(entry.requires), languages=tuple(entry.languages),
+        unknown_keeps=entry.otherwise == "keep", requires=tuple(dict.fromkeys([*entry.requires, *needed])), languages=tuple(entry.languages),
         stage=stage,
     )  # fmt: skip
     late = any(SCORES[name].stage == "assemble" for name in rule.scores) or rule.scope == "pair"
     return Rule(**{**rule.__dict__, "stage": "assemble"}) if late else rule
 
 
-def _columns(asked: str | list[str], rules: tuple[Rule, ...], where: str) -> tuple[str, ...]:
+def _columns(asked: str | list[str], rules: tuple[Rule, ...], where: str, quality: bool) -> tuple[str, ...]:
     """Names of the document scores of the text stage that the recipe's documents carry."""
     stored = {n for n, score in SCORES.items() if "document" in score.scopes and score.stage == "text" and score.stored}
     if asked == "all":
-        return tuple(sorted(stored))
+        return tuple(sorted(stored | {"quality"})) if quality else tuple(sorted(stored))
     named = list(asked) if isinstance(asked, list) else []
     for name in named:
         if name not in stored:
@@ -299,6 +302,8 @@ def _columns(asked: str | list[str], rules: tuple[Rule, ...], where: str) -> tup
                 f"{where}: 'scores' names {name!r}, which is no score of a document{_nearest(name, stored)}"
             )
     needed = {n for rule in rules if rule.scope == "document" for s in rule.scores for n in (s, *SCORES[s].needs)}
+    if quality:
+        stored.add("quality")
     return tuple(sorted((needed & stored) | set(named)))
 
 
@@ -367,5 +372,5 @@ def load_recipe(name_or_path: str) -> Recipe:
         name=file.name, description=file.description, extends=file.extends, passes=file.passes,
         order_seed=file.order_seed, mask_pii=file.mask_pii, missing=file.missing, limits=file.limits,
         extract=file.extract, dedup=file.dedup, images=file.images, resources=file.resources,
-        columns=_columns(file.scores, rules, where), rules=rules,
+        columns=_columns(file.scores, rules, where, file.resources.quality_model is not None), rules=rules,
     )  # fmt: skip

@@ -7,7 +7,21 @@ from collections.abc import Iterable
 import numpy as np
 import pyarrow as pa
 
-from plait.filters import composition, gopher, image_scores, length, phrases, repetition
+from plait.filters import (
+    boilerplate,
+    chinese,
+    composition,
+    context,
+    external,
+    gopher,
+    image_scores,
+    length,
+    obelics,
+    page_scores,
+    phrases,
+    repetition,
+    wordlists,
+)
 from plait.filters.batch import DocumentBatch
 from plait.filters.score import Score
 
@@ -24,11 +38,22 @@ _LANGUAGE = (
     ),
 )
 
+_QUALITY = (
+    Score(
+        "quality",
+        ("document",),
+        pa.float64(),
+        "Probability of good text by the classifier that the recipe's quality_model names (`plait quality train`).",
+        stored=False,
+    ),
+)
+
 SCORES: dict[str, Score] = {
     score.name: score
     for family in (
         _LANGUAGE, length.SCORES, composition.SCORES, gopher.SCORES, repetition.SCORES, phrases.SCORES,
-        image_scores.SCORES,
+        wordlists.SCORES, boilerplate.SCORES, context.SCORES, obelics.SCORES, chinese.SCORES, page_scores.SCORES,
+        image_scores.SCORES, external.SCORES, _QUALITY,
     )
     for score in family
 }  # fmt: skip

@@ -22,7 +22,10 @@ from plait.filters.batch import DocumentBatch
 from plait.filters.editing import keep_lines, keep_nodes, node_column, replace_texts
 from plait.filters.edits import EDITS
 from plait.filters.language import identify
+from plait.filters.page_scores import NAMES as PAGE_SCORES
+from plait.filters.page_scores import compute_page
 from plait.filters.pii import masked_all
+from plait.filters.quality import quality
 from plait.filters.recipe import Recipe
 from plait.filters.rules import Rule, first_failure
 from plait.filters.scores import SCORES, compute
@@ -70,6 +73,8 @@ def score_types(recipe: Recipe) -> dict[str, pa.DataType]:
 class _Flow:
     """The documents on their way through the rules, and the books kept of it."""
 
+    pages: pa.RecordBatch
+    recipe: Recipe
     ids: list[bytes]
     documents: DocumentBatch
     lang: pa.Array
@@ -88,16 +93,26 @@ class _Flow:
 
     def document_columns(self, names: Sequence[str]) -> dict[str, pa.Array]:
         """Scores of the documents as they are now."""
-        missing = [name for name in names if name not in self.current and name not in ("lang", "lang_score")]
-        self.scores.update(compute(missing, "document", self.documents))
-        self.current.update(missing)
+        self.scores = {
+            name: column for name, column in self.scores.items() if name in self.current or name not in names
+        }
         return self.latest(names)
 
     def latest(self, names: Sequence[str]) -> dict[str, pa.Array]:
         """Scores as the last rule that asked saw them; those that none asked for, of the documents as they are now."""
-        missing = [name for name in names if name not in self.scores and name not in ("lang", "lang_score")]
-        self.scores.update(compute(missing, "document", self.documents))
         known = {"lang": self.lang, "lang_score": self.lang_score}
+        missing = [name for name in names if name not in self.scores and name not in known]
+        ordinary = [name for name in missing if name not in PAGE_SCORES and name != "quality"]
+        self.scores.update(compute(ordinary, "document", self.documents))
+        files = self.recipe.resources
+        for name in missing:
+            if name in PAGE_SCORES:
+                self.scores[name] = compute_page(name, self.pages, files.blocked_domains, files.blocked_urls)
+            elif name == "quality":
+                texts = self.documents.by_document.texts
+                found = quality(texts, files.quality_model) if files.quality_model else np.full(len(texts), np.nan)
+                self.scores[name] = pa.array(found, pa.float64(), from_pandas=True)
+        self.current.update(missing)
         return {name: known[name] if name in known else self.scores[name] for name in names}
 
 
@@ -265,6 +280,8 @@ def apply_text(batch: pa.RecordBatch, recipe: Recipe) -> TextResult:
     found = identify(documents.by_document.texts)
     documents.langs[:] = found.lang
     flow = _Flow(
+        batch,
+        recipe,
         batch.column("doc_id").to_pylist(),
         documents,
         pa.array(found.lang, pa.string()),

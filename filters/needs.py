@@ -1,0 +1,12 @@
+"""What scores need beyond plait itself, by the score's name."""
+
+from __future__ import annotations
+
+from plait.filters import external
+
+REQUIRES: dict[str, str] = {
+    **external.REQUIRES,
+    "quality": "quality_model",
+    "blocked_domain": "blocked_domains",
+    "blocked_url": "blocked_urls",
+}

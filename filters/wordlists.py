@@ -1,0 +1,131 @@
+"""Stop words and flagged words by language, and the scores that count them."""
+
+from __future__ import annotations
+
+import functools
+import gzip
+import json
+import re
+from collections.abc import Callable
+from importlib import resources
+
+import numpy as np
+import pyarrow as pa
+
+from plait.filters.batch import TextBatch, ratio
+from plait.filters.score import Score, of_text
+from plait.filters.vocabulary import hashes, unspaced
+
+WITHOUT_SPACES = frozenset({"zh", "ja", "th", "lo", "km", "my", "bo"})
+
+
+@functools.cache
+def load(name: str) -> dict[str, list[str]]:
+    """A list of `plait.filters.lists` by its file's name without endings: words by language or kind."""
+    data = resources.files("plait.filters.lists").joinpath(f"{name}.json.gz").read_bytes()
+    found: dict[str, list[str]] = json.loads(gzip.decompress(data))
+    return found
+
+
+@functools.cache
+def _hashed(name: str, language: str) -> np.ndarray:
+    """Sorted hashes of a language's words; phrases of several words are left out."""
+    return hashes([word for word in load(name).get(language, []) if " " not in word])
+
+
+@functools.cache
+def _pattern(name: str, language: str) -> re.Pattern[str] | None:
+    """One expression for all words of a language without spaces, the longest first."""
+    listed = sorted((w for w in load(name).get(language, []) if unspaced(w)), key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, listed))) if listed else None
+
+
+def _members(codes: np.ndarray, listed: np.ndarray) -> np.ndarray:
+    place = np.minimum(np.searchsorted(listed, codes), len(listed) - 1)
+    return np.asarray(listed[place] == codes)
+
+
+def _by_language(text: TextBatch, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Words of every unit that are in its language's list, and whether there is such a list."""
+    langs = np.asarray(text.langs, dtype=object)
+    counts, known = np.zeros(len(text), np.int64), np.zeros(len(text), bool)
+    unit_of_word = np.repeat(np.arange(len(text)), text.tokens)
+    for language in dict.fromkeys(text.langs):
+        chosen = np.asarray(langs == language, bool)
+        if language in WITHOUT_SPACES:
+            pattern = _pattern(name, language)
+            if pattern is not None:
+                known |= chosen
+                for unit in np.flatnonzero(chosen).tolist():
+                    counts[unit] = sum(1 for _ in pattern.finditer(text.texts[unit]))
+            continue
+        listed = _hashed(name, language)
+        if not len(listed):
+            continue
+        known |= chosen
+        of_language = chosen[unit_of_word]
+        hits = unit_of_word[of_language][_members(text.lines.words.lower[of_language], listed)]
+        counts += np.bincount(hits, minlength=len(text))
+    return counts, known
+
+
+def _share(name: str) -> Callable[[TextBatch], np.ndarray]:
+    def score(text: TextBatch) -> np.ndarray:
+        counts, known = _by_language(text, name)
+        return np.where(known, ratio(counts, text.words), np.nan)
+
+    return score
+
+
+def flagged_distinct(text: TextBatch) -> np.ndarray:
+    """Different flagged words of the language in the text. mOSCAR drops documents with 2 or more."""
+    found = np.zeros(len(text), np.int64)
+    suspects, _ = _by_language(text, "flagged")
+    for unit in np.flatnonzero(suspects > 1).tolist():
+        language = text.langs[unit]
+        pattern = _pattern("flagged", language) if language in WITHOUT_SPACES else None
+        if pattern is not None:
+            found[unit] = len({match[0] for match in pattern.finditer(text.texts[unit])})
+        else:
+            codes = text.lines.words.lower[text.word_offsets[unit] : text.word_offsets[unit + 1]]
+            found[unit] = len(np.unique(codes[_members(codes, _hashed("flagged", language))]))
+    return np.where(suspects == 1, 1, found)
+
+
+_SPAM = (
+    "viagra cialis levitra xanax casino casinos slots poker roulette jackpot betting payday forex bitcoin escort "
+    "escorts porn sex xxx cheap coupon coupons discount replica rolex giveaway unsubscribe earn loan loans"
+)
+
+
+@functools.cache
+def _spam_hashes() -> np.ndarray:
+    return hashes(_SPAM.split())
+
+
+def spam_word_ratio(text: TextBatch) -> np.ndarray:
+    """Share of words of advertising and spam (plait's own list of 31 English words). OBELICS keeps less than 0.12."""
+    return ratio(text.total_words(_members(text.lines.words.lower, _spam_hashes())), text.words)
+
+
+_FLOAT = pa.float64()
+SCORES: tuple[Score, ...] = (
+    Score(
+        "stopword_ratio",
+        ("node", "document"),
+        _FLOAT,
+        "Stop words of the document's language per word; null for languages without a list and without spaces. "
+        "OBELICS (arXiv 2306.16527, table 3) keeps at least 0.3 in a paragraph and 0.35 in a document.",
+        text=lambda text: np.where(np.isin(text.langs, list(WITHOUT_SPACES)), np.nan, _share("stopwords")(text)),
+    ),
+    Score(
+        "flagged_word_ratio",
+        ("node", "document"),
+        _FLOAT,
+        "Flagged words of the document's language per word; null for languages without a list. OBELICS keeps at most "
+        "0.01, OmniCorpus less than 0.02.",
+        text=_share("flagged"),
+    ),
+    of_text(flagged_distinct, pa.int64(), ("document",)),
+    of_text(spam_word_ratio, _FLOAT, ("node", "document")),
+)
