@@ -2,8 +2,8 @@
 
 Each document is hashed by itself over all its columns, its order key among them, with the SHA-256 of its pictures'
 bytes in the bytes' place; the document hashes are added up (mod 2^256), so that shards can be hashed apart and their
-sums added. Names, identities and offsets in archives, names of image files, row groups, shard boundaries, compression and
-writers leave no trace, so Parquet and WebDataset shards of one corpus have one fingerprint, whatever was put where.
+sums added. Names, identities and offsets in archives, names of image files, row groups, shard boundaries, compression
+and writers leave no trace, so Parquet and WebDataset shards of one corpus have one fingerprint, whatever was put where.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from base64 import b64decode, urlsafe_b64decode
 from collections import Counter
 from contextlib import ExitStack
@@ -35,7 +36,7 @@ BATCH_BYTES = 16 << 20  # of text in one batch of pages
 RUN_BYTES = 64 << 20  # of documents that are sorted at once
 BATCH_PAGES = 512
 LIST_ROWS = 4096
-PAGE_LOSSES = frozenset({"record_too_large", "empty_payload", "decode_failed"})
+VISITED = re.compile(r"html|^image/|octet-stream")  # declared types that may hide a page or an image
 
 
 class _Rows:
@@ -193,6 +194,9 @@ class _Unit:
         self.answers.add(self._answer_row(record, archive, visit_key(record.url, record.captured), 0))
 
     def _revisit(self, record: Record, archive: Archive) -> None:
+        if record.mime and not VISITED.search(record.mime):
+            self.ctx.seen({"revisit_of_other_type": 1})  # of a script or a style sheet, say
+            return
         if record.digest:
             key = digest_key(record.digest)
         else:
