@@ -87,6 +87,20 @@ class Lines:
             [classes[kept] for classes in self._classes],
         )
 
+    def rearranged(self, fresh: list[str], order: np.ndarray, gap: np.ndarray) -> Lines:
+        """Lines picked from these (index below their number) and from fresh ones, with what was computed kept.
+
+        Args:
+            fresh: new lines.
+            order: int64, the index of every line of the result, fresh ones counted on from the old ones.
+            gap: int32, line feeds before every line of the result.
+        """
+        known = len(self.texts)
+        texts = [self.texts[place] if place < known else fresh[place - known] for place in order.tolist()]
+        words = [have.joined(self.words_with.encode(fresh)).select(order) for have in self._words]
+        classes = [np.concatenate([have, characters.class_counts(fresh)])[order] for have in self._classes]
+        return Lines(texts, gap, self.words_with, words, classes)
+
 
 @dataclass(frozen=True)
 class TextBatch:

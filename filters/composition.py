@@ -16,6 +16,12 @@ def alpha_ratio(text: TextBatch) -> np.ndarray:
     return ratio(text.of_class(characters.ALPHA) + text.of_class(characters.MARK), text.chars)
 
 
+def letter_ratio(text: TextBatch) -> np.ndarray:
+    """Share of letters and combining marks among the characters that are no spaces. mOSCAR keeps at least 0.67."""
+    letters = text.of_class(characters.ALPHA) + text.of_class(characters.MARK)
+    return ratio(letters, text.line_chars - text.of_class(characters.SPACE))
+
+
 def digit_ratio(text: TextBatch) -> np.ndarray:
     """Share of characters that are digits. OmniCorpus removes paragraphs above 0.8, mOSCAR nodes above 0.3."""
     return ratio(text.of_class(characters.DIGIT), text.chars)
@@ -70,7 +76,8 @@ _FLOAT = pa.float64()
 SCORES: tuple[Score, ...] = tuple(
     of_text(function, _FLOAT)
     for function in (
-        alpha_ratio, digit_ratio, upper_ratio, punctuation_ratio, symbol_ratio, special_ratio, han_ratio, latin_ratio,
+        alpha_ratio, letter_ratio, digit_ratio, upper_ratio, punctuation_ratio, symbol_ratio, special_ratio,
+        han_ratio, latin_ratio,
         alpha_word_ratio, upper_word_ratio,
     )
 )  # fmt: skip

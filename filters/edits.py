@@ -1,12 +1,20 @@
-"""Edits of a text node's text, by name: what a recipe's ``edit`` rules apply. An empty result removes the node."""
+"""Edits of text, by name: what a recipe's ``edit`` rules apply.
+
+An edit of `EDITS` sees one text node; an edit of `DOCUMENT_EDITS` sees all paragraphs of a document in order. A node
+whose text becomes blank is removed.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 _CITATION = re.compile(r"\[\d*\]|\[edit\]|\[citation needed\]")
-_URL = re.compile(r"(?:https?://|www\.)[^\s<>\"'，。；！？]+", re.IGNORECASE)
+_URL = re.compile(r"(?:https?|ftp|file)://[^\s<>\"，。；！？]+|www\.[^\s<>\"，。；！？]+", re.IGNORECASE)
+_UNDERLINES = re.compile("_{15,}")
+_SENTENCE_END = re.compile(r"(?<=[.?!])[\"']?\s+")
+_FINISHED = (".", "!", "?", "”", '"', "。", "！", "？", "…")
+_LINE_ENDS = ".!?:;)'\"。！？：；）”’"
 
 
 def remove_citations(text: str) -> str:
@@ -26,8 +34,61 @@ def trim_lines(text: str) -> str:
     return "\n".join(map(str.strip, text.split("\n")))
 
 
+def remove_video_label(text: str) -> str:
+    """The label "[Video]" is taken out. OmniCorpus, released English rules."""
+    return text.replace("[Video]", "").strip() if "[Video]" in text else text
+
+
+def join_broken_lines(text: str) -> str:
+    """A line break that does not follow the end of a clause becomes a space. OmniCorpus, released English rules."""
+    if "\n" not in text:
+        return text
+    parts: list[str] = []
+    for line in text.split("\n"):
+        if parts and parts[-1].rstrip()[-1:] not in ("", *_LINE_ENDS) and line.strip():
+            parts[-1] = f"{parts[-1].rstrip()} {line.lstrip()}"
+        else:
+            parts.append(line)
+    return "\n".join(parts)
+
+
+def split_underlines(text: str) -> str:
+    """15 or more underscores become a line break. OmniCorpus, released English rules."""
+    if "_" * 15 not in text:
+        return text
+    return "\n".join(part for part in map(str.strip, _UNDERLINES.split(text)) if part)
+
+
+def _sentences(text: str) -> list[str]:
+    return [part for part in _SENTENCE_END.split(text) if part]
+
+
+def trim_unfinished(texts: Sequence[str]) -> list[str]:
+    """Unfinished sentences go from the beginning and from the end of a document's paragraphs.
+
+    From the first paragraph on, sentences without a closing mark are removed until one has it; the same from the last
+    paragraph backwards. OmniCorpus, released English rules.
+    """
+    result = list(texts)
+    for place, text in enumerate(result):
+        if any(part.rstrip().endswith(_FINISHED) for part in _sentences(text)):
+            break
+        result[place] = ""
+    for place in range(len(result) - 1, -1, -1):
+        text = result[place].rstrip()
+        if not text:
+            continue
+        if text.endswith(_FINISHED):
+            break
+        end = max((match.start() for match in _SENTENCE_END.finditer(text)), default=0)
+        result[place] = text[:end]
+        if end:
+            break
+    return result
+
+
 EDITS: dict[str, Callable[[str], str]] = {
-    "remove_citations": remove_citations,
-    "remove_urls": remove_urls,
-    "trim_lines": trim_lines,
+    edit.__name__: edit
+    for edit in (remove_citations, remove_urls, trim_lines, remove_video_label, join_broken_lines, split_underlines)
 }
+DOCUMENT_EDITS: dict[str, Callable[[Sequence[str]], list[str]]] = {"trim_unfinished": trim_unfinished}

@@ -17,7 +17,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from plait.filters.conditions import Compare, ConditionError, Constant, Member, Name, leaves, names, parse
-from plait.filters.edits import EDITS
+from plait.filters.edits import DOCUMENT_EDITS, EDITS
 from plait.filters.needs import REQUIRES
 from plait.filters.rules import SCOPES, Rule
 from plait.filters.scores import SCORES
@@ -270,10 +270,11 @@ def _rule(entry: _RuleEntry, where: str) -> Rule:
     if (entry.keep is None) == (entry.edit is None):
         raise ConfigError(f"{where}: rule {entry.name} needs one of the keys 'keep' (a condition) and 'edit' (a name)")
     if entry.edit is not None:
-        if entry.scope != "node" or entry.edit not in EDITS:
+        edits = sorted([*EDITS, *DOCUMENT_EDITS])
+        if entry.scope != "node" or entry.edit not in edits:
             raise ConfigError(
                 f"{where}: rule {entry.name}: there is no edit {entry.edit!r} of a {entry.scope} "
-                f"(of a node there are: {', '.join(sorted(EDITS))}){_nearest(entry.edit, EDITS)}"
+                f"(of a node there are: {', '.join(edits)}){_nearest(entry.edit, edits)}"
             )
         stage = "text"
     else:
@@ -281,10 +282,10 @@ def _rule(entry: _RuleEntry, where: str) -> Rule:
         stage = "text"
     read = names(parse(entry.keep)) if entry.keep else ()
     needed = [REQUIRES[name] for name in read if name in REQUIRES]
+    requires = tuple(dict.fromkeys([*entry.requires, *needed]))
     rule = Rule(
         name=entry.name, scope=entry.scope, keep=entry.keep or "", source=entry.source, edit=entry.edit or "",
-        unknown_keeps=entry.otherwise == "keep", requires=tuple(dict.fromkeys([*entry.requires, *needed])), languages=tuple(entry.languages),
-        stage=stage,
+        unknown_keeps=entry.otherwise == "keep", requires=requires, languages=tuple(entry.languages), stage=stage,
     )  # fmt: skip
     late = any(SCORES[name].stage == "assemble" for name in rule.scores) or rule.scope == "pair"
     return Rule(**{**rule.__dict__, "stage": "assemble"}) if late else rule

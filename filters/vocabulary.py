@@ -100,6 +100,24 @@ class Words:
             self.stop[words_kept], self.chunks[kept], self.longest[kept],
         )  # fmt: skip
 
+    def joined(self, other: Words) -> Words:
+        """These texts followed by others."""
+        pairs = [
+            (self.hash, other.hash), (self.lower, other.lower), (self.length, other.length), (self.flags, other.flags),
+            (self.stop, other.stop), (self.chunks, other.chunks), (self.longest, other.longest),
+        ]  # fmt: skip
+        return Words(np.concatenate([self.offsets, other.offsets[1:] + self.offsets[-1]]), *map(np.concatenate, pairs))
+
+    def select(self, order: np.ndarray) -> Words:
+        """The words of the texts at the indices given, in that order."""
+        counts = np.diff(self.offsets)[order]
+        offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
+        place = np.arange(int(offsets[-1])) + np.repeat(self.offsets[order] - offsets[:-1], counts)
+        return Words(
+            offsets, self.hash[place], self.lower[place], self.length[place], self.flags[place], self.stop[place],
+            self.chunks[order], self.longest[order],
+        )  # fmt: skip
+
 
 class _Memo(dict[str, int]):
     """Chunk -> its index; a chunk not seen yet is split, and remembered while there is room.

@@ -108,6 +108,19 @@ def spam_word_ratio(text: TextBatch) -> np.ndarray:
     return ratio(text.total_words(_members(text.lines.words.lower, _spam_hashes())), text.words)
 
 
+_FUNCTION_WORDS = ("the", "is", "are", "am", "to", "of", "and", "that", "have", "with")
+
+
+@functools.cache
+def _function_hashes() -> np.ndarray:
+    return hashes(_FUNCTION_WORDS)
+
+
+def english_function_words(text: TextBatch) -> np.ndarray:
+    """Occurrences of the, is, are, am, to, of, and, that, have, with, as written. OmniCorpus asks for 2."""
+    return text.total_words(_members(text.lines.words.hash, _function_hashes()))
+
+
 _FLOAT = pa.float64()
 SCORES: tuple[Score, ...] = (
     Score(
@@ -126,6 +139,7 @@ SCORES: tuple[Score, ...] = (
         "0.01, OmniCorpus less than 0.02.",
         text=_share("flagged"),
     ),
+    of_text(english_function_words, pa.int64(), ("document",)),
     of_text(flagged_distinct, pa.int64(), ("document",)),
     of_text(spam_word_ratio, _FLOAT, ("node", "document")),
 )

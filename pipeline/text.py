@@ -19,8 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from plait.filters.batch import DocumentBatch
-from plait.filters.editing import keep_lines, keep_nodes, node_column, replace_texts
-from plait.filters.edits import EDITS
+from plait.filters.editing import apply_edits, keep_lines, keep_nodes, node_column
 from plait.filters.language import identify
 from plait.filters.page_scores import NAMES as PAGE_SCORES
 from plait.filters.page_scores import compute_page
@@ -205,10 +204,10 @@ def _edit_run(flow: _Flow, rules: Sequence[Rule], passes: int) -> None:
             if not edits:
                 _apply_units(flow, list(group), scope)
                 continue
-            for rule in group:
-                documents, changed = replace_texts(flow.documents, EDITS[rule.edit])
-                flow.edit_counts[rule.name] += int(changed.sum())
-                flow.changed(documents)
+            named = list(group)
+            documents, changes = apply_edits(flow.documents, [rule.edit for rule in named])
+            flow.edit_counts.update({rule.name: changes[rule.edit] for rule in named})
+            flow.changed(documents)
         if flow.documents is before:
             return
 
