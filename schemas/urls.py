@@ -17,12 +17,15 @@ _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012
 _suffixes = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
 
 
-def _escape(part: str) -> str:
-    """Percent-encoding in one form: unreserved characters plain, the rest as upper-case escapes."""
+_PLAIN_IN_PATH = _UNRESERVED | frozenset("!$&'()*+,;=:@")
+
+
+def _escape(part: str, plain: frozenset[str]) -> str:
+    """Percent-encoding in one form: the ``plain`` characters as themselves, the rest as upper-case escapes."""
 
     def fix(match: re.Match[str]) -> str:
         char = chr(int(match[0][1:], 16))
-        return char if char in _UNRESERVED else match[0].upper()
+        return char if char in plain else match[0].upper()
 
     part = _ESCAPED.sub(fix, part)
     if part.isascii() and " " not in part:
@@ -36,8 +39,9 @@ def canonical_url(url: str) -> str:
     """The form of a URL that two captures of one page share.
 
     Scheme and host in lower case, host in IDNA, no default port, no fragment, no empty query, percent-encoding in one
-    form, tracking parameters (``utm_*``, ``gclid``, ``fbclid``…) removed; everything else untouched, since the order
-    of parameters and a trailing slash can matter. A URL that cannot be parsed is returned stripped.
+    form (in a path, also for ``&``, ``,`` and their like, which mean nothing there), tracking parameters (``utm_*``,
+    ``gclid``, ``fbclid``…) removed; everything else untouched, since the order of parameters and a trailing slash can
+    matter. A URL that cannot be parsed is returned stripped.
     """
     url = url.strip()
     try:
@@ -59,7 +63,9 @@ def canonical_url(url: str) -> str:
     if suffix == _DEFAULT_PORT.get(scheme):
         suffix = ""
     query = "&".join(p for p in parts.query.split("&") if p and not _TRACKING.match(p)) if parts.query else ""
-    return urlunsplit((scheme, host + suffix, _escape(parts.path) or "/", _escape(query), ""))
+    return urlunsplit(
+        (scheme, host + suffix, _escape(parts.path, _PLAIN_IN_PATH) or "/", _escape(query, _UNRESERVED), "")
+    )
 
 
 @functools.lru_cache(maxsize=65536)
