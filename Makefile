@@ -35,6 +35,11 @@ $(VENV)/.dev: $(VENV)/.python pyproject.toml
 	$(BIN)/python -c 'from plait.filters.models import lid176; lid176()'
 	touch $@ $(VENV)/.installed
 
+# What the tests of the cluster engines and object stores need; `make test-core` does without.
+$(VENV)/.heavy: $(VENV)/.dev pyproject.toml
+	$(BIN)/python -m pip install --quiet -e '.[dev,heavy]'
+	touch $@ $(VENV)/.dev $(VENV)/.installed
+
 ## make lint       ruff: rules and format
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -47,7 +52,7 @@ typecheck: $(VENV)/.dev
 	cd build/typing && MYPYPATH=. $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml -p plait
 
 ## make test       lint, types and the whole suite
-test: lint typecheck
+test: $(VENV)/.heavy lint typecheck
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 ## make test-core  the suite without what needs torch, ray or spark
