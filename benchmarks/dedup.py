@@ -1,0 +1,314 @@
+"""Deduplication of documents: speed, error, what the presets find, and how cost grows with the corpus.
+
+    python benchmarks/dedup.py speed|error|curves|planted|growth [--data FOLDER] [--docs N]...
+
+- speed: MinHash and banding, documents per CPU second, beside datasketch where it is installed.
+- error: bias and root mean square of the estimate beside theory.
+- curves: share of pairs that the bands of each preset find beside 1 - (1 - J^r)^b.
+- planted: edited pages, shuffled paragraphs and shared boilerplate made from real text; pairs that the whole
+  path (signatures, buckets, check) joins, by their true Jaccard similarity; chains reported apart.
+- growth: CPU time a document and peak memory of the whole path at 10 k, 100 k and 1 M documents, each in a process of
+  its own; rows are sorted by DuckDB in 512 MB, as the local engine does.
+
+The text is the gold of ../shared/data/wcxb, or of any folder of such files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from plait.dedup.buckets import BAND_ROW, bucket_edges, explode_bands
+from plait.dedup.components import components
+from plait.dedup.documents import CLAIM, keep_latest
+from plait.dedup.keys import KEYS, document_keys
+from plait.dedup.minhash import (
+    FINEWEB,
+    OMNICORPUS,
+    MinHashConfig,
+    band_keys,
+    estimate,
+    find_probability,
+    jaccard,
+    signatures,
+    sketches,
+)
+from plait.dedup.words import shingles, words
+from plait.schemas.documents import PAGE
+
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "wcxb" / "ground-truth"
+
+
+def real_paragraphs(folder: Path) -> list[list[str]]:
+    """Words of each paragraph of at least 20 words."""
+    out = []
+    for file in sorted(folder.glob("*.json")):
+        gold = json.loads(file.read_text("utf-8"))["ground_truth"].get("main_content") or ""
+        out += [line.split() for line in gold.split("\n") if len(line.split()) >= 20]
+    if not out:
+        sys.exit(f"no paragraphs in {folder}: give a folder of WCXB gold files with --data")
+    return out
+
+
+def page_of(rng: random.Random, paragraphs: list[list[str]], size: int) -> list[str]:
+    """A page of about `size` words: windows of real paragraphs, each sentence-like run cut at a random place."""
+    out: list[str] = []
+    while len(out) < size:
+        paragraph = paragraphs[rng.randrange(len(paragraphs))]
+        low = rng.randrange(max(1, len(paragraph) - 40))
+        out += paragraph[low : low + rng.randrange(15, 60)]
+    return out[:size]
+
+
+def edited(rng: random.Random, source: list[str], edits: int) -> list[str]:
+    out = list(source)
+    for _ in range(edits):
+        place = rng.randrange(len(out))
+        kind = rng.randrange(3)
+        if kind == 0:
+            out[place] = f"w{rng.randrange(10**6)}"
+        elif kind == 1:
+            out.insert(place, f"w{rng.randrange(10**6)}")
+        else:
+            del out[place]
+    return out
+
+
+def speed(paragraphs: list[list[str]], docs: int) -> None:
+    rng = random.Random(0)
+    texts = [" ".join(page_of(rng, paragraphs, 500)) for _ in range(docs)]
+    config = MinHashConfig(ngram=5, bands=16, rows=8)
+    signatures(texts[:10], config)
+    rounds = []
+    for _ in range(5):
+        start = time.process_time()
+        sig = signatures(texts, config)
+        band_keys(sig, config)
+        sketches(sig)
+        rounds.append(docs / (time.process_time() - start))
+    chars = sum(map(len, texts)) / docs
+    print(f"plait: {np.median(rounds):.0f} docs/CPU-s (128 permutations, 5-grams, 500 words, {chars:.0f} characters)")
+    try:
+        from datasketch import MinHash
+    except ImportError:
+        print("datasketch is not installed: no comparison")
+        return
+    start = time.process_time()
+    grams = [[" ".join(w[i : i + 5]).encode() for i in range(len(w) - 4)] for w in map(str.split, texts)]
+    MinHash.bulk(grams, num_perm=128)
+    print(f"datasketch bulk: {docs / (time.process_time() - start):.0f} docs/CPU-s")
+
+
+def pair(rng: random.Random, similarity: float, size: int) -> tuple[str, str, float]:
+    shared = round(2 * size * similarity / (1 + similarity))
+    names = [f"{rng.getrandbits(48):x}" for _ in range(2 * size - shared)]
+    return " ".join(names[:size]), " ".join(names[size - shared :]), shared / (2 * size - shared)
+
+
+def error(pairs: int) -> None:
+    rng = random.Random(1)
+    config = MinHashConfig(ngram=1, bands=16, rows=8)
+    for similarity in (0.2, 0.5, 0.7, 0.8, 0.9):
+        made = [pair(rng, similarity, 500) for _ in range(pairs)]
+        left, right = signatures([p[0] for p in made], config), signatures([p[1] for p in made], config)
+        true = np.array([p[2] for p in made])
+        full, small = jaccard(left, right) - true, estimate(sketches(left), sketches(right)) - true
+        theory = np.sqrt(true * (1 - true) / config.permutations).mean()
+        print(
+            f"J {similarity}: bias {full.mean():+.4f}, RMSE {np.sqrt((full**2).mean()):.4f} (theory {theory:.4f}); "
+            f"4-bit sketch: bias {small.mean():+.4f}, RMSE {np.sqrt((small**2).mean()):.4f}"
+        )
+
+
+def curves(pairs: int) -> None:
+    rng = random.Random(2)
+    for name, preset in (("fineweb", FINEWEB), ("omnicorpus", OMNICORPUS)):
+        config = replace(preset, ngram=1)
+        for similarity in (0.4, 0.5, 0.6, 0.7, 0.8, 0.9):
+            made = [pair(rng, similarity, 300) for _ in range(pairs)]
+            left, right = signatures([p[0] for p in made], config), signatures([p[1] for p in made], config)
+            hit = (band_keys(left, config) == band_keys(right, config)).any(axis=1)
+            passed = hit.copy()
+            if config.threshold is not None:
+                passed &= estimate(sketches(left), sketches(right)) >= config.threshold
+            theory = np.mean([find_probability(p[2], config) for p in made])
+            print(f"{name} J {similarity}: found {hit.mean():.4f} (curve {theory:.4f}), joined {passed.mean():.4f}")
+
+
+def planted(paragraphs: list[list[str]], docs: int) -> None:
+    """Families of 4 of one page: edits at random, paragraphs shuffled, boilerplate shared by all; true Jaccard."""
+    rng = random.Random(3)
+    banner = " ".join(page_of(rng, paragraphs, 60))
+    texts: list[str] = []
+    for _ in range(docs // 4):
+        source = page_of(rng, paragraphs, rng.choice((120, 300, 600)))
+        kind = rng.randrange(3)
+        for _ in range(4):
+            if kind == 0:
+                texts.append(" ".join(edited(rng, source, rng.randrange(len(source) // 12))))
+            elif kind == 1:
+                parts = [source[i : i + 40] for i in range(0, len(source), 40)]
+                rng.shuffle(parts)
+                texts.append(" ".join(word for part in parts for word in part))
+            else:
+                own = page_of(rng, paragraphs, len(source) // rng.choice((1, 2, 4, 8)))
+                texts.append(banner + " " + " ".join(source + own))
+    for name, config in (("fineweb", FINEWEB), ("omnicorpus", OMNICORPUS)):
+        _planted(name, config, texts)
+
+
+def _planted(name: str, config: MinHashConfig, texts: list[str]) -> None:
+    found = shingles(words(texts), config.ngram)
+    sets = [set(found.hashes[found.bounds[i] : found.bounds[i + 1]].tolist()) for i in range(len(texts))]
+
+    def true(a: int, b: int) -> float:
+        return len(sets[a] & sets[b]) / len(sets[a] | sets[b])
+
+    sig = signatures(texts, config)
+    keys, marks = band_keys(sig, config), sketches(sig)
+    ids = np.repeat(np.arange(len(texts)), config.bands)
+    order = np.lexsort((ids, keys.ravel()))
+    table = pa.RecordBatch.from_arrays(
+        [pa.array(keys.ravel()[order]), pa.array(ids[order]), pa.array([marks[i].tobytes() for i in ids[order]])],
+        schema=BAND_ROW,
+    )
+    direct = {(a, b) for e in bucket_edges([table], config) for a, b in zip(*e.to_pydict().values(), strict=True)}
+    nodes, labels = components(*np.array(sorted(direct), np.int64).T)
+    label = dict(zip(nodes.tolist(), labels.tolist(), strict=True))
+    family = [(a, b) for low in range(0, len(texts), 4) for a in range(low, low + 4) for b in range(a + 1, low + 4)]
+    rng = random.Random(4)
+    apart = [(a, b) for a, b in (sorted(rng.sample(range(len(texts)), 2)) for _ in range(200_000)) if a // 4 != b // 4]
+    pairs = [(a, b, true(a, b)) for a, b in family + apart]
+    close = [(a, b) for a, b, j in pairs if j >= 0.8]
+    joined = sum(a in label and label.get(a) == label.get(b) for a, b in close)
+    candidates = (keys[[a for a, _ in close]] == keys[[b for _, b in close]]).any(axis=1)
+    least = config.threshold if config.threshold is not None else -1.0
+    passed = estimate(marks[[a for a, _ in close]], marks[[b for _, b in close]]) >= least
+    unlike = [(a, b) for a, b, j in pairs if j < 0.5]
+    family_unlike = sum(1 for a, b in unlike if a // 4 == b // 4)
+    wrong = sum((a, b) in direct for a, b in unlike)
+    chained = sum(a in label and label.get(a) == label.get(b) for a, b in unlike)
+    edges_wrong = sum(true(a, b) < 0.5 for a, b in direct)
+    print(
+        f"{name}: J >= 0.8: {len(close)} pairs, {joined / len(close):.4%} in one component, "
+        f"{(candidates & passed).mean():.4%} by their own bucket and check\n"
+        f"  J < 0.5: {len(unlike)} pairs ({family_unlike} of one family), {wrong} joined directly "
+        f"({wrong / max(family_unlike, 1):.4%} of those of one family), {chained - wrong} more by chains; "
+        f"{edges_wrong} of {len(direct)} edges join a pair below 0.5"
+    )
+
+
+def documents(paragraphs: list[list[str]], docs: int) -> Iterator[pa.RecordBatch]:
+    """Pages of about 150 words, every fifth an edited copy of a recent one, every hundredth an exact copy."""
+    rng = random.Random(5)
+    recent: list[list[str]] = []
+    rows: list[dict[str, object]] = []
+    for number in range(docs):
+        if recent and number % 5 == 0:
+            page = edited(rng, recent[rng.randrange(len(recent))], 3)
+        elif recent and number % 100 == 1:
+            page = recent[rng.randrange(len(recent))]
+        else:
+            page = page_of(rng, paragraphs, 150)
+        recent = [*recent[-63:], page]
+        node = {"kind": "text", "tag": "p", "text": " ".join(page)}
+        name = (number * 0x9E3779B97F4A7C15 & (1 << 64) - 1).to_bytes(16, "big")
+        url = f"http://site{number % 9973}.example/{number}"
+        rows.append({"doc_id": name, "order_key": number, "url": url, "nodes": [node]})
+        if len(rows) == 1000 or number == docs - 1:
+            yield pa.RecordBatch.from_pylist(rows, schema=PAGE)
+            rows = []
+
+
+def ordered(con: duckdb.DuckDBPyConnection, path: Path, order: str, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    names = ", ".join(schema.names)
+    for batch in con.sql(f"SELECT {names} FROM read_parquet('{path}') ORDER BY {order}").to_arrow_reader(8192):
+        yield batch.cast(schema)
+
+
+def grow(paragraphs: list[list[str]], docs: int) -> None:
+    """The whole path over `docs` documents; prints CPU time a document by step and peak memory."""
+    config = OMNICORPUS
+    spent: dict[str, float] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        keys_path, bands_path, claims_path = root / "keys.parquet", root / "bands.parquet", root / "claims.parquet"
+        with pq.ParquetWriter(keys_path, KEYS) as keys, pq.ParquetWriter(bands_path, BAND_ROW) as bands:
+            spent["signatures"] = spent["write"] = 0.0
+            for batch in documents(paragraphs, docs):
+                start = time.process_time()
+                made = document_keys(batch, config)
+                middle = time.process_time()
+                keys.write_batch(made)
+                bands.write_batch(explode_bands(made, config))
+                spent["signatures"] += middle - start
+                spent["write"] += time.process_time() - middle
+        settings = {"threads": "1", "memory_limit": "512MB", "temp_directory": str(root / "spill")}
+        with duckdb.connect(config=settings) as con:
+            con.sql("SET preserve_insertion_order = false")
+            start = time.process_time()
+            parts = list(bucket_edges(ordered(con, bands_path, "key, id", BAND_ROW), config))
+            a = np.concatenate([np.asarray(part.column(0)) for part in parts])
+            b = np.concatenate([np.asarray(part.column(1)) for part in parts])
+            spent["sort and buckets"] = time.process_time() - start
+            start = time.process_time()
+            nodes, labels = components(a, b)
+            spent["components"] = time.process_time() - start
+            start = time.process_time()
+            label = pa.table({"id": nodes, "label": labels})
+            con.register("labels", label)
+            con.sql(
+                f"COPY (SELECT label AS key, captured, doc_id FROM read_parquet('{keys_path}') JOIN labels USING (id)) "
+                f"TO '{claims_path}' (FORMAT parquet)"
+            )
+            order = "key, captured DESC NULLS LAST, doc_id"
+            dropped = 0
+            for verdict in keep_latest(ordered(con, claims_path, order, CLAIM), "near_duplicate"):
+                dropped += len(verdict) - verdict.column("kept").true_count
+            spent["keep the latest"] = time.process_time() - start
+    total = sum(spent.values())
+    peak = int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
+    steps = ", ".join(f"{name} {seconds / docs * 1e6:.0f}" for name, seconds in spent.items())
+    print(
+        f"{docs} documents: {total / docs * 1e6:.1f} µs of CPU a document ({steps}), "
+        f"{dropped} dropped, {len(a)} edges, peak {peak:.0f} MB",
+        flush=True,
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", choices=["speed", "error", "curves", "planted", "growth", "grow"])
+    parser.add_argument("--data", type=Path, default=DATA)
+    parser.add_argument("--docs", type=int, action="append")
+    given = parser.parse_args()
+    if given.part == "growth":
+        for docs in given.docs or [10_000, 100_000, 1_000_000]:
+            command = [sys.executable, __file__, "grow", "--data", str(given.data), "--docs", str(docs)]
+            subprocess.run(command, check=True)
+        return
+    docs = (given.docs or [2000])[0]
+    if given.part == "error":
+        error(docs)
+    elif given.part == "curves":
+        curves(docs)
+    else:
+        run = {"speed": speed, "planted": planted, "grow": grow}[given.part]
+        run(real_paragraphs(given.data), docs)
+
+
+if __name__ == "__main__":
+    main()
