@@ -113,9 +113,10 @@ def _items(
             yield waiting[0], frame.offset, waiting[1]
         waiting = None
         if isinstance(frame, Spooled):
-            end = frame.end
-        elif isinstance(frame, Gap):
-            yield frame.offset, frame.offset, Loss("archive_truncated", None, frame.offset, frame.detail)
+            continue
+        if isinstance(frame, Gap):
+            if frame.detail:
+                yield frame.offset, frame.offset, Loss("archive_truncated", None, frame.offset, frame.detail)
         else:
             with contextlib.suppress(DamagedError):  # a Gap follows
                 waiting = frame.offset, read_message(frame, limits, image_payloads=image_payloads)

@@ -31,8 +31,8 @@ from plait.pipeline.read.places import (
     inflated_pieces,
     layout_of,
     next_record,
-    only_padding,
     record_end,
+    skip_padding,
     starts_member,
 )
 from plait.pipeline.read.source import Source, written
@@ -143,7 +143,10 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """From this address on something could not be read; a frame with the same offset is to be forgotten."""
+    """From this address on something could not be read; a frame with the same offset is to be forgotten.
+
+    Without a detail nothing was lost: it marks the end of what is there.
+    """
 
     offset: int
     detail: str
@@ -151,10 +154,9 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Spooled:
-    """Frames from this offset on are to be forgotten: they come again from the spool, whose addresses end at `end`."""
+    """A frame with this offset is to be forgotten: it comes again, with all that follows, from the spool."""
 
     offset: int
-    end: int
 
 
 @dataclass(slots=True)
@@ -164,7 +166,7 @@ class _Run:
     last: Frame | None = None
     offset: int = 0  # of the last frame in the source that the engine reads
     trouble: str = ""
-    shares_member: bool = False
+    shared: tuple[int, int] | None = None  # start of a member of several records, and how many of them were given
     quiet: io.StringIO = field(default_factory=io.StringIO)
 
 
@@ -176,68 +178,67 @@ def frames(source: Source, spool: Callable[[int], tuple[Source, str]] | None) ->
         spool: inflates the archive from an offset on into a file and gives it with what was wrong ("" if nothing);
             None where there can be no member of many records (the spool itself, one record).
     """
-    start, layout = 0, layout_of(source, 0)
+    start = skip_padding(source, 0)
+    layout = layout_of(source, start)
     engine = _fast if layout.fast else _slow
     while start < source.size:
         run = _Run()
         yield from engine(source, start, layout, run)
-        if run.shares_member and run.last is not None and spool is not None:
-            yield from _spooled(source, run.offset, spool)
+        if run.shared is not None and spool is not None:
+            yield Spooled(run.offset)
+            yield from _spooled(source, run.shared, spool)
             return
         last = run.last
-        if last is None:
-            if engine is _fast:
+        end = None if last is None or last.damage else record_end(source, run.offset, layout)
+        if engine is _fast and end is None:  # a frame with the same offset replaces the one before it
+            start, engine = start if last is None else run.offset, _slow
+            continue
+        if end is None:
+            place = start if last is None else run.offset
+            yield Gap(place, (last and last.damage) or run.trouble or "no record starts here")
+            start = next_record(source, place + 1, layout)
+        else:
+            start = skip_padding(source, end)
+            if engine is _fast and start == end:  # FastWARC stopped before what should be a record
                 engine = _slow
                 continue
-            if only_padding(source, start):
-                return
-            yield Gap(start, run.trouble or "no record starts here")
-            start = next_record(source, start + 1, layout)
-        else:
-            end = None if last.damage else record_end(source, run.offset, layout)
-            if end is None and engine is _fast:  # a frame with the same offset replaces the one before it
-                start, engine = run.offset, _slow
-                continue
-            if end is None:
-                yield Gap(run.offset, last.damage or run.trouble or "the record breaks off")
-                start = next_record(source, run.offset + 1, layout)
-            elif only_padding(source, end):
-                return
-            elif engine is _fast:
-                start, engine = end, _slow
-                continue
-            else:  # a fresh start reads a record that no blank line separates from the one before it
-                start = end
         layout = layout_of(source, start)
         engine = _fast if layout.fast else _slow
 
 
 def _spooled(
-    source: Source, offset: int, spool: Callable[[int], tuple[Source, str]]
-) -> Iterator[Frame | Gap | Spooled]:
-    tail, damage = spool(offset)
+    source: Source, shared: tuple[int, int], spool: Callable[[int], tuple[Source, str]]
+) -> Iterator[Frame | Gap]:
+    member, given = shared
+    tail, damage = spool(member)
     with tail:
-        yield Spooled(offset, source.size + tail.size)
         for item in frames(tail, None):
-            if isinstance(item, Frame):
+            if isinstance(item, Gap):
+                yield Gap(item.offset + source.size, item.detail)
+            elif isinstance(item, Frame):
+                if given:
+                    given -= 1
+                    continue
                 item.offset += source.size
                 yield item
-            elif isinstance(item, Gap):
-                yield Gap(item.offset + source.size, item.detail)
-        if damage:
-            yield Gap(source.size + tail.size, damage)
+        yield Gap(source.size + tail.size, damage)
 
 
 def _fast(source: Source, start: int, layout: Layout, run: _Run) -> Iterator[Frame]:
     source.seek(start)
-    place = -1
+    before, place = start, -1
     try:
         for record in ArchiveIterator(source, parse_http=False):
             offset = record.stream_pos
-            if offset <= place or not starts_member(source, offset, layout):
-                run.shares_member = True
+            if not starts_member(source, offset, layout):
+                run.shared = place, 0  # this one and the last lie in one member
                 return
-            place = offset
+            if offset <= place:
+                # FastWARC gives a record within a member the place that it has read up to. Where that was the end of
+                # the member, the last one got the place of this: it was the second record of the member before.
+                run.shared = before, 1 if before < place else 0
+                return
+            before, place = max(place, start), offset
             headers = _Headers(record.headers.items_bytes)
             kind = _KINDS.get(int(record.record_type)) or (headers(b"warc-type") or "").lower()
             frame = run.last = Frame(offset, kind, headers, record.content_length, False, record.reader.read)
@@ -263,7 +264,8 @@ def _slow(source: Source, start: int, layout: Layout, run: _Run) -> Iterator[Fra
                 record = next(records, None)
         except _WARCIO_ERRORS as error:
             run.trouble = " ".join(str(error).split()) or type(error).__name__
-            run.shares_member = "non-chunked gzip" in run.trouble
+            if "non-chunked gzip" in run.trouble:
+                run.shared = run.offset, 0
             return
         if record is None:
             return
@@ -271,8 +273,9 @@ def _slow(source: Source, start: int, layout: Layout, run: _Run) -> Iterator[Fra
         header = _Headers(functools.partial(_encoded, record.rec_headers.headers))
         kind = {"arc_header": "warcinfo"}.get(record.rec_type, (record.rec_type or "").strip().lower())
         stated = (header(b"length" if arc else b"content-length") or "").strip()
-        frame = run.last = Frame(records.offset, kind, header, record.length or 0, arc, record.raw_stream.read)
-        run.offset = frame.offset
+        offset = skip_padding(source, records.offset) if layout.magic else records.offset
+        frame = run.last = Frame(offset, kind, header, record.length or 0, arc, record.raw_stream.read)
+        run.offset = offset
         if not stated.isdecimal():
             frame.damage = "the record does not say its length"
             return

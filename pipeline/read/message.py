@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from plait.pipeline.read.dates import archive_time, http_time
 from plait.pipeline.read.encodings import Body, decode_body, gunzip_if_gzip, too_large
 from plait.pipeline.read.framing import Frame
-from plait.pipeline.read.http_message import Head, clean_url, location_of, media_type, parse_head, text_of
+from plait.pipeline.read.http_message import Head, clean_url, location_of, media_type, parse_head
 from plait.pipeline.read.records import Limits, Loss, Record
 from plait.pipeline.read.sniff import SNIFF_BYTES, clearly_html, image_format, is_binary, looks_html, xhtml_root
 from plait.schemas.errors import RecordError
@@ -144,7 +144,7 @@ def _record(frame: Frame, block: _Block) -> Record:
         "page", block.url, block.captured, frame.offset, mime=block.mime, charset=block.charset, warc_type=frame.kind
     )
     record.truncated = bool(frame.header(b"warc-truncated") or frame.header(b"warc-segment-number"))
-    record.digest = stated_digest(frame)
+    record.digest = _stated_digest(frame)
     if block.head is not None:
         headers = block.head.headers
         record.status = block.head.status
@@ -155,7 +155,7 @@ def _record(frame: Frame, block: _Block) -> Record:
     return record
 
 
-def stated_digest(frame: Frame) -> str | None:
+def _stated_digest(frame: Frame) -> str | None:
     """The payload digest of a record's headers: algorithm in lower case, SHA-1 in base 32."""
     text = frame.header(b"warc-payload-digest")
     if text is None and frame.kind == "resource":
@@ -281,6 +281,3 @@ def _body(frame: Frame, block: _Block, limit: int) -> tuple[Body, bytes]:
         return Body(stored), stored
     headers = block.head.headers
     return decode_body(stored, headers.get("transfer-encoding", ""), headers.get("content-encoding", ""), limit), stored
-
-
-__all__ = ["read_message", "stated_digest", "text_of"]

@@ -19,9 +19,10 @@ _ARC_LINE = re.compile(  # URL, address, 14 digits (10 to 17 in the wild), type,
 )
 _WARC_LINE = re.compile(rb"WARC/\d\.\d+(\r?)\n")
 _RECORD = re.compile(rb"(?:WARC/\d\.\d+\r?\n[A-Za-z][A-Za-z-]*:)|" + _ARC_LINE.pattern)
+_STARTS = re.compile(re.escape(_GZIP) + b"|" + _RECORD.pattern)
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n")
 _LENGTH = re.compile(rb"^content-length[ \t]*:[ \t]*(\d{1,18})[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
-_PADDING = bytes(range(33))  # blanks, line ends and NULs
+_PADDING = b"\0\t\n\x0b\x0c\r "
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,39 +85,46 @@ def record_end(source: Source, place: int, layout: Layout) -> int | None:
     return end if end <= source.size else None
 
 
-def only_padding(source: Source, place: int) -> bool:
-    """Whether nothing but blanks, line ends, NULs and empty gzip members follows."""
+def skip_padding(source: Source, place: int) -> int:
+    """The first place from `place` on that is no blank, line end, NUL or empty gzip member; else the size."""
+    width = _HEAD >> 3  # nearly always content starts at once; padding is then taken in larger steps
     while place < source.size:
-        piece = source.peek(place, _SCAN)
+        piece = source.peek(place, width)
         if piece.startswith(_GZIP):
             engine = zlib.decompressobj(31)
             try:
                 inflated = engine.decompress(piece, _PIECE)
             except zlib.error:
-                return False
+                return place
             if inflated.strip(_PADDING) or not engine.eof:
-                return False
+                return place
             place += len(piece) - len(engine.unused_data)
             continue
-        if not piece or piece.strip(_PADDING):
-            return not piece
-        place += len(piece)
-    return True
+        left = len(piece.lstrip(_PADDING))
+        place += len(piece) - left
+        if left:
+            if len(piece) > left and source.peek(place, len(_GZIP)) == _GZIP:
+                continue  # a member after padding, which may be empty too
+            return place
+        width = _SCAN
+    return place
 
 
 def next_record(source: Source, place: int, layout: Layout) -> int:
-    """The first place from `place` on where a record seems to start, the archive's size where there is none."""
-    pattern = re.compile(re.escape(layout.magic)) if layout.magic else _RECORD
+    """The first place from `place` on where a record seems to start, the archive's size where there is none.
+
+    Plain and gzip records are looked for whatever the layout before was: it may be what is damaged. A member counts
+    if it inflates to a record's first lines; a plain record, if it stands at the start of a line.
+    """
+    pattern = _STARTS if layout.magic in (b"", _GZIP) else re.compile(re.escape(layout.magic))
     while place < source.size:
         piece = source.peek(place, _SCAN)
         for match in pattern.finditer(piece):
             found = place + match.start()
-            if layout.magic:
-                head = source.peek(found, 1 << 12)
-                if layout.magic == _GZIP and not _RECORD.match(_inflated_head(head)):
-                    continue
-                return found
-            if found == 0 or source.peek(found - 1, 1) == b"\n":
+            if match[0] == _GZIP:
+                if _RECORD.match(_inflated_head(source.peek(found, 1 << 12))):
+                    return found
+            elif layout.magic not in (b"", _GZIP) or found == 0 or source.peek(found - 1, 1) == b"\n":
                 return found
         if len(piece) < _SCAN:
             break
@@ -129,7 +137,7 @@ def inflated_pieces(source: Source, place: int, limit: int) -> Iterator[bytes | 
     size = 0
     while place < source.size:
         if layout_of(source, place).magic != _GZIP:
-            if not only_padding(source, place):
+            if skip_padding(source, place) < source.size:
                 yield f"no gzip member starts at {place}"
             return
         engine = zlib.decompressobj(31)
@@ -142,6 +150,7 @@ def inflated_pieces(source: Source, place: int, limit: int) -> Iterator[bytes | 
                 return
             size += len(piece)
             if size > limit:
+                yield piece[: limit - size]
                 yield f"the archive inflates to more than {limit} bytes"
                 return
             yield piece

@@ -19,9 +19,6 @@ _CLEARLY_HTML = re.compile(
     rb"(?:<!--.{0,1000}?-->\s*|<\?xml[^>]{0,200}\?>\s*)*<(?:!DOCTYPE\s+HTML|HTML)[\s>]", re.I | re.S
 )
 _XHTML = re.compile(rb"<html\b|<!DOCTYPE\s+html", re.IGNORECASE)
-_SVG = re.compile(
-    rb"(?:<\?xml[^>]{0,200}\?>\s*|<!--.{0,1000}?-->\s*|<!DOCTYPE\s+svg[^>]{0,400}>\s*)*<svg[\s>]", re.I | re.S
-)
 _BOMS = (b"\xef\xbb\xbf", b"\xfe\xff", b"\xff\xfe")
 _ISO_BRANDS = {
     b"avif": "avif",
@@ -89,11 +86,6 @@ def clearly_html(data: bytes) -> bool:
 def xhtml_root(data: bytes) -> bool:
     """Whether XML declares itself HTML within the bytes that are looked at."""
     return _XHTML.search(data[:SNIFF_BYTES]) is not None
-
-
-def is_svg(data: bytes) -> bool:
-    """Whether the first bytes are an SVG document."""
-    return _SVG.match(_text_start(data)) is not None
 
 
 def is_binary(data: bytes) -> bool:
