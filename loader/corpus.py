@@ -84,6 +84,10 @@ class Corpus:
                 "read tar shards with webdataset or Energon, or build with --format parquet"
             )
 
+    def __getstate__(self) -> dict[str, object]:
+        """For worker processes: without the row group at hand."""
+        return {**self.__dict__, "_last": None}
+
     @cached_property
     def shards(self) -> tuple[Shard, ...]:
         """Parquet shards in global order."""
@@ -119,6 +123,11 @@ class Corpus:
         if not self.shards:
             raise CorpusError(f"{self.path} has no shards")
         return pq.read_schema(self.local(0))
+
+    @property
+    def is_view(self) -> bool:
+        """Whether this is a part of a corpus: what `filter`, `sample` and `head` give."""
+        return self._selected is not None
 
     @property
     def columns(self) -> list[str]:
