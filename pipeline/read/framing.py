@@ -195,7 +195,8 @@ def frames(source: Source, spool: Callable[[int], tuple[Source, str]] | None) ->
             continue
         if end is None:
             place = start if last is None else run.offset
-            yield Gap(place, (last and last.damage) or run.trouble or "no record starts here")
+            breaks = "no record starts here" if last is None else "the record breaks off"
+            yield Gap(place, (last and last.damage) or run.trouble or breaks)
             start = next_record(source, place + 1, layout)
         else:
             start = skip_padding(source, end)

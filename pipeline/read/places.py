@@ -21,7 +21,9 @@ _WARC_LINE = re.compile(rb"WARC/\d\.\d+(\r?)\n")
 _RECORD = re.compile(rb"(?:WARC/\d\.\d+\r?\n[A-Za-z][A-Za-z-]*:)|" + _ARC_LINE.pattern)
 _STARTS = re.compile(re.escape(_GZIP) + b"|" + _RECORD.pattern)
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n")
-_LENGTH = re.compile(rb"^content-length[ \t]*:[ \t]*(\d{1,18})[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
+_LENGTH = re.compile(  # the value may be folded onto a second line
+    rb"^content-length[ \t]*:[ \t]*(?:\r?\n[ \t]+)?(\d{1,18})[ \t]*\r?$", re.IGNORECASE | re.MULTILINE
+)
 _PADDING = b"\0\t\n\x0b\x0c\r "
 
 
