@@ -117,10 +117,9 @@ def longest_node_words(documents: DocumentBatch) -> pa.Array:
 
 
 def mean_node_words(documents: DocumentBatch) -> pa.Array:
-    """Mean words of the document's text nodes; NaN where there are none."""
-    return pa.array(
-        ratio(sums(documents.by_node.words, documents.text_node_offsets), np.diff(documents.text_node_offsets))
-    )
+    """Mean words of the document's text nodes; null where there are none."""
+    total = sums(documents.by_node.words, documents.text_node_offsets)
+    return pa.array(ratio(total, np.diff(documents.text_node_offsets)), pa.float64(), from_pandas=True)
 
 
 _INT, _FLOAT = pa.int64(), pa.float64()

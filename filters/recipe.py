@@ -22,6 +22,7 @@ from plait.filters.needs import REQUIRES
 from plait.filters.rules import SCOPES, Rule
 from plait.filters.scores import SCORES
 from plait.schemas.errors import ConfigError
+from plait.schemas.reasons import REASONS
 
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -365,6 +366,10 @@ def load_recipe(name_or_path: str) -> Recipe:
         if entry.name in seen:
             raise ConfigError(
                 f"{where}: two rules are named {entry.name!r}; a name is a reason code, so each has its own"
+            )
+        if entry.name in REASONS:
+            raise ConfigError(
+                f"{where}: rule {entry.name!r} has the name of a reason that a stage gives; choose another"
             )
         seen.add(entry.name)
     rules = tuple(_rule(entry, where) for entry in file.rule)

@@ -24,12 +24,13 @@ _UNIT = re.compile(
     r"|mbar|mb|MB|kb|KB|gb|GB|tb|TB|T|G|M|K|%|км[²³]?|м[²³]?|дм[²³]?|см[²³]?|мм[²³]?|нм|кг|г|мг|м/с|км/ч|[КкМмГгТт][Бб])$"
 )
 _URL = re.compile(
-    r"(?:[\w+\-.]{2,}://)?(?:\S+(?::\S*)?@)?"
+    r"(?:[\w+\-.]{2,}://)?"
     r"(?:(?:\d{1,3}\.){3}\d{1,3}"
     r"|(?:(?:[A-Za-z0-9¡-\uffff][A-Za-z0-9¡-\uffff_-]{0,62})?[A-Za-z0-9¡-\uffff]\.)+([^\W\d_]{2,63}))"
     r"(?::\d{2,5})?(?:[/?#]\S*)?"
 )
 _UNIT_ENDS = frozenset("m²³amdntgbzshaBTGMKкмгсчаБб%$£€¥฿₽﷼") | frozenset(map(chr, range(0x20A0, 0x20C0)))
+_LONGEST_ADDRESS = 2048  # characters
 _HYPHENS = re.compile(r"---|--|-|——|–|—|~")
 _HYPHEN = re.compile("[-–—~]")
 _INSIDE = re.compile("[.…+*^,–—~:<>=/\\-¦©®°℀-➿⬀-⯿\U0001f000-\U0001faff]")
@@ -239,9 +240,13 @@ def _infixes(chunk: str) -> list[str]:
 
 
 def _address(chunk: str) -> bool:
-    if "." not in chunk:
+    """Whether a chunk is an e-mail address or a URL as a whole; linear in its length."""
+    if "." not in chunk or len(chunk) > _LONGEST_ADDRESS:
         return False
-    match = _URL.fullmatch(chunk)
+    user, at, host = chunk.rpartition("@")
+    if at and not user:
+        return False
+    match = _URL.fullmatch(host)
     return match is not None and (match[1] is None or all(_is_lower(char) for char in match[1]))
 
 

@@ -153,7 +153,8 @@ def _sample(flow: _Flow, places: np.ndarray, reasons: Sequence[str], values: np.
         return
     owner = flow.documents.document_of_node[places]
     inside = (places - flow.documents.node_offsets[owner]).astype(np.uint64)
-    keys = np.frombuffer(b"".join(document[:8].ljust(8, b"\0") for document in flow.ids), "<u8")[owner]
+    halves = np.frombuffer(b"".join(document.ljust(16, b"\0")[:16] for document in flow.ids), "<u8").reshape(-1, 2)
+    keys = (halves[:, 0] ^ halves[:, 1])[owner]
     mixed = (keys ^ (inside * _MIX)) * _MIX
     for index in np.flatnonzero((mixed >> np.uint64(32)) % np.uint64(SAMPLE_ONE_IN) == 0).tolist():
         node = flow.documents.nodes[int(places[index])].as_py()
