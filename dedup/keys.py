@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -17,11 +18,13 @@ from plait.schemas.urls import canonical_url
 KEYS = pa.schema(
     [
         pa.field("doc_id", pa.binary(), nullable=False),
+        pa.field("url", pa.string()),  # so that the ledger can name what is dropped
         pa.field("id", pa.int64(), nullable=False),  # key64(doc_id): the document's name in edges and labels
         pa.field("order_key", pa.int64(), nullable=False),
         pa.field("captured", TIME),
         pa.field("url_key", pa.int64(), nullable=False),  # text_key(canonical_url(url))
         pa.field("text_key", pa.int64()),  # of the normalised text; null where there is none
+        pa.field("image_set_key", pa.int64()),  # of the set of canonical image URLs; null where there is no image
         pa.field("bands", pa.list_(pa.int64()), nullable=False),  # bucket keys; empty where there are no words
         pa.field("sketch", pa.binary()),  # 4 bits a row of the signature; null where there are no words
         pa.field("images", pa.int32(), nullable=False),  # image nodes
@@ -66,6 +69,7 @@ def document_keys(batch: pa.RecordBatch, config: MinHashConfig) -> pa.RecordBatc
     ids = batch.column("doc_id").to_pylist()
     columns = {
         "doc_id": batch.column("doc_id"),
+        "url": batch.column("url"),
         "id": pa.array([key64(doc) for doc in ids], pa.int64()),
         "order_key": batch.column("order_key"),
         "captured": batch.column("captured"),
@@ -75,14 +79,25 @@ def document_keys(batch: pa.RecordBatch, config: MinHashConfig) -> pa.RecordBatc
         "sketch": pa.array(
             [row.tobytes() if w else None for row, w in zip(sketch_rows, worded, strict=True)], pa.binary()
         ),
-        "images": _image_counts(batch),
+        **_images(batch),
         "chars": pa.array([len(text) for text in texts], pa.int64()),
     }
     return conform(pa.RecordBatch.from_pydict(columns), KEYS)
 
 
-def _image_counts(batch: pa.RecordBatch) -> pa.Array:
+def _images(batch: pa.RecordBatch) -> dict[str, pa.Array]:
+    """Number of image nodes, and the key of the set of their URLs: order and repeats make no difference."""
     nodes = batch.column("nodes")
-    is_image = np.asarray(pc.equal(nodes.flatten().field("kind"), "image").fill_null(False), dtype=bool)
-    parents = np.asarray(nodes.value_parent_indices())[is_image]
-    return pa.array(np.bincount(parents, minlength=len(batch)).astype(np.int32))
+    flat = nodes.flatten()
+    is_image = pc.equal(flat.field("kind"), "image").fill_null(False)
+    parents = np.asarray(nodes.value_parent_indices())[np.asarray(is_image, dtype=bool)]
+    urls = flat.field("image_url").filter(is_image).to_pylist()
+    bounds = np.searchsorted(parents, np.arange(len(batch) + 1)).tolist()
+    keys: list[int | None] = []
+    for low, high in pairwise(bounds):
+        distinct = sorted({canonical_url(url) for url in urls[low:high] if url})
+        keys.append(text_key("\n".join(distinct)) if distinct else None)
+    return {
+        "images": pa.array(np.diff(bounds), pa.int32()),
+        "image_set_key": pa.array(keys, pa.int64()),
+    }

@@ -79,9 +79,9 @@ def run_unit(store: Store, stage: Stage, unit: Unit, stream: Stream | None = Non
         last_chance=earlier >= LAST_CHANCE_FROM,
     )
     context = Context(stage, unit, store, attempt, guard)
+    run = stage.load()  # what importing costs is the worker's, not the unit's
     cpu, wall = _cpu_s(), time.monotonic()
     try:
-        run = stage.load()
         if stream is None:
             run(unit, context)
         else:

@@ -56,7 +56,8 @@ class Store:
         import fsspec
 
         try:
-            fs, base = fsspec.url_to_fs(self.root)
+            # Other processes write here too: a listing that was true once must not be answered again.
+            fs, base = fsspec.url_to_fs(self.root, use_listings_cache=False)
         except (ImportError, ValueError) as error:
             raise ConfigError(f"cannot open {self.root}: {error}") from error
         return fs, base.rstrip("/")
@@ -106,8 +107,16 @@ class Store:
                 part.unlink(missing_ok=True)
             return
         fs, path = self._far(rel)
-        with fs.open(path, "wb") as file:
+        file = fs.open(path, "wb")
+        try:
             yield file
+        except BaseException:
+            # Closing would publish what there is: the parts uploaded so far are thrown away instead.
+            with contextlib.suppress(Exception):
+                file.discard()
+            file.closed = True
+            raise
+        file.close()
 
     def put_new(self, rel: str, data: bytes) -> bool:
         """Write a small file unless it exists, atomically; returns whether it was written.

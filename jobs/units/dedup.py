@@ -53,6 +53,7 @@ def _drops(stage: str, rows: pa.RecordBatch, verdicts: pa.RecordBatch) -> pa.Rec
         "scope": pa.array(["document"] * count, pa.string()),
         "reason": verdicts.column("reason"),
         "doc_id": rows.column("doc_id"),
+        "url": rows.column("url"),
         "detail": pa.array(kept, pa.string()),
     }
     return pa.RecordBatch.from_arrays([columns[name] for name in DROP.names], schema=DROP)
