@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import Final, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 """Height x width x 3, RGB."""
@@ -155,10 +160,22 @@ def size(data: bytes | memoryview) -> tuple[int, int]:
     """
     from PIL import Image
 
-    with Image.open(io.BytesIO(data)) as image:
+    with _broken_is_os_error(), Image.open(io.BytesIO(data)) as image:
         width, height = image.size
-        turned = bytes(data[:3]) == _JPEG and orientation(data) >= 5
+    turned = bytes(data[:3]) == _JPEG and orientation(data) >= 5
     return (height, width) if turned else (width, height)
+
+
+@contextlib.contextmanager
+def _broken_is_os_error() -> Iterator[None]:
+    """What Pillow's plugins raise on broken files, as one kind of error."""
+    from PIL import Image
+
+    kinds = (ValueError, SyntaxError, EOFError, struct.error, LookupError, TypeError, ArithmeticError, AttributeError)
+    try:
+        yield
+    except (*kinds, RuntimeError, MemoryError, Image.DecompressionBombError) as error:
+        raise OSError(f"the picture cannot be decoded: {error!r}") from error
 
 
 def orientation(data: bytes | memoryview) -> int:
@@ -235,24 +252,19 @@ def _pixels(data: bytes | memoryview, width: int, height: int) -> Pixels:
 def _pillow(data: bytes | memoryview, width: int, height: int) -> Pixels:
     from PIL import Image, ImageOps
 
-    with Image.open(io.BytesIO(data)) as image:
+    with _broken_is_os_error(), Image.open(io.BytesIO(data)) as image:
         if image.width * image.height > MAX_PIXELS:
             raise OSError(f"the picture has {image.width} x {image.height} pixels, more than {MAX_PIXELS}")
         if image.format == "JPEG" and width and height:
             long = max(width, height)  # the picture may lie on its side
             image.draft("RGB", (long, long))
-        try:
-            shown = ImageOps.exif_transpose(image)
-            return np.asarray(_flat(shown))
-        except (SyntaxError, ValueError, struct.error) as error:  # what broken PNG, TIFF and GIF files raise
-            raise OSError(f"the picture cannot be decoded: {error}") from error
+        return np.asarray(_flat(ImageOps.exif_transpose(image)))
 
 
-def _flat(image: object) -> object:
+def _flat(image: Image.Image) -> Image.Image:
     """RGB; what is transparent becomes white, as browsers show it on a page without a background."""
     from PIL import Image
 
-    assert isinstance(image, Image.Image)
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, "white")

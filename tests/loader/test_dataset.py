@@ -92,8 +92,12 @@ def test_documents_of_one_corpus_come_once_an_epoch(single):
 
 @pytest.mark.parametrize(
     ("pack", "recipe", "triples"),
-    [(None, SampleRecipe(view="text"), 200), pytest.param(PACK, SMALL, 40, marks=pytest.mark.slow)],
-    ids=["documents", "packs"],
+    [
+        (None, SampleRecipe(view="text"), 60),
+        pytest.param(None, SampleRecipe(view="text"), 200, marks=pytest.mark.slow),
+        pytest.param(PACK, SMALL, 40, marks=pytest.mark.slow),
+    ],
+    ids=["documents", "more documents", "packs"],
 )
 def test_saved_on_one_shape_and_loaded_on_another_goes_on_exactly(mixture, pack, recipe, triples):
     """Random (place, shape, shape) triples: what was used and what follows is the whole epoch, once."""
