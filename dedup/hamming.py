@@ -15,8 +15,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from plait.schemas.errors import ConfigError
+
 U64 = npt.NDArray[np.uint64]
 I64 = npt.NDArray[np.int64]
+
+MAX_RADIUS = 20
+"""Beyond it unlike pictures meet: two random pHashes differ by 32 bits, with a standard deviation of 4."""
 
 _PROBE_COST = 6.0  # of looking a value up, in units of comparing one candidate; measured in benchmarks/images.py
 _SLOT_COST = 0.3  # of making a table, for each value a chunk can have; shared by as many queries as hashes
@@ -46,6 +51,8 @@ def plan(hashes: int, radius: int, *, max_width: int = _MAX_WIDTH) -> BandPlan:
 
     ``max_width`` bounds a chunk: 24 for tables in memory; an engine that shuffles by a chunk's value may take 40.
     """
+    if not 0 <= radius <= MAX_RADIUS:
+        raise ConfigError(f"a Hamming radius must be 0 to {MAX_RADIUS} bits of 64, not {radius}")
     best: tuple[float, BandPlan] | None = None
     for chunks in range(math.ceil(64 / max_width), 17):
         widths = tuple(64 // chunks + (i < 64 % chunks) for i in range(chunks))

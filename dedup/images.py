@@ -66,6 +66,24 @@ def cluster_hashes(hashes: I64, radius: int, exclude: npt.NDArray[np.bool_] | No
     return cluster(hashes, radius, exclude).representative
 
 
+def assign(hashes: I64, leaders: I64, radius: int) -> I64:
+    """Incremental clusters: the cluster of an earlier build that each hash belongs to, as a position in ``leaders``.
+
+    -1 where no leader is within the radius: `cluster` those among themselves, and add their representatives to the
+    leaders. Earlier clusters stay as they are, so a leader that came first wins even where a new one would be commoner.
+
+    Args:
+        hashes: of new pictures.
+        leaders: representatives so far, in the order in which they became that; the first within the radius wins.
+        radius: as they were clustered with.
+    """
+    if not len(leaders) or not len(hashes):
+        return np.full(len(hashes), -1, dtype=np.int64)
+    values, inverse = np.unique(hashes.view(np.uint64), return_inverse=True)
+    index = HammingIndex(leaders.view(np.uint64), plan(len(leaders), radius), radius)
+    return index.first_within(values)[0][inverse]
+
+
 def cluster(hashes: I64, radius: int, exclude: npt.NDArray[np.bool_] | None = None) -> Clusters:
     """Greedy clusters of hashes within a Hamming radius, exact, the same whatever the order of the input.
 

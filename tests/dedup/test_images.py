@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from plait.dedup.hamming import HammingIndex, plan
-from plait.dedup.images import cluster, cluster_hashes, degenerate_dhash, degenerate_phash
+from plait.dedup.images import assign, cluster, cluster_hashes, degenerate_dhash, degenerate_phash
 from plait.dedup.phash import dhash, distance, hashes, phash
 from plait.dedup.words import mix64
+from plait.schemas.errors import ConfigError
 
 
 def unsigned(value: int) -> int:
@@ -120,6 +121,12 @@ def test_every_plan_leaves_no_pair_out(radius, hashes_in):
     assert all(r <= w for r, w in zip(cut.radii, cut.widths, strict=True))
 
 
+@pytest.mark.parametrize("radius", [-1, 21, 64])
+def test_an_impossible_radius_is_refused(radius):
+    with pytest.raises(ConfigError, match="0 to 20"):
+        plan(1000, radius)
+
+
 def test_the_index_finds_the_first_neighbour_at_any_distance():
     rng = np.random.default_rng(2)
     stored = rng.integers(0, 2**64, 500, dtype=np.uint64)
@@ -212,3 +219,11 @@ def test_hashes_of_odd_pictures_equal_imagehash():
 
 def test_distance_counts_the_sign_bit():
     assert distance(np.array([0, -1]), np.array([-(2**63), 0])).tolist() == [1, 64]
+
+
+def test_new_pictures_join_the_clusters_of_an_earlier_build():
+    leaders = np.array([0, 0b111, -1], dtype=np.int64)
+    new = np.array([0b1, 0b11111, -2, 0x0FF0_0FF0_0FF0_0FF0, 0], dtype=np.int64)
+    assert assign(new, leaders, 2).tolist() == [0, 1, 2, -1, 0]
+    assert assign(new, leaders[:0], 2).tolist() == [-1] * 5
+    assert assign(new[:0], leaders, 2).tolist() == []
