@@ -2,8 +2,13 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
+import threading
 import zipfile
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import fsspec
 import pytest
@@ -183,3 +188,66 @@ def test_a_remote_path_that_is_not_there_is_one_sentence(store):
         expand(["memory://plait-test/*.arc"])
     with pytest.raises(ConfigError, match="check the URL"):
         expand(["nosuchscheme://host/a.warc.gz"])
+
+
+class _Ranges(BaseHTTPRequestHandler):
+    """Serves one object with byte ranges and notes how many bytes it gave."""
+
+    content = b""
+    given: ClassVar[list[int]] = []
+
+    def do_HEAD(self) -> None:
+        self._answer(head=True)
+
+    def do_GET(self) -> None:
+        self._answer(head=False)
+
+    def _answer(self, *, head: bool) -> None:
+        match = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
+        first, last = (int(match[1]), int(match[2])) if match else (0, len(self.content) - 1)
+        part = self.content[first : last + 1]
+        self.send_response(206 if match else 200)
+        self.send_header("Accept-Ranges", "bytes")
+        self.send_header("ETag", '"one"')
+        self.send_header("Content-Length", str(len(part)))
+        if match:
+            self.send_header("Content-Range", f"bytes {first}-{first + len(part) - 1}/{len(self.content)}")
+        self.end_headers()
+        if not head:
+            self.given.append(len(part))
+            self.wfile.write(part)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    builder = WarcBuilder()
+    for number in range(60):
+        builder.response(f"http://site.test/{number}.jpg", picture(640, 480, number), "image/jpeg")
+    _Ranges.content, _Ranges.given = builder.data, []
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Ranges) as http:
+        thread = threading.Thread(target=http.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{http.server_address[1]}/crawl/a.warc.gz?token=1"
+        http.shutdown()
+        thread.join()
+
+
+def test_over_http_a_record_is_fetched_by_its_range_alone(server: str):
+    (archive,) = expand([server])
+    assert (archive.name, archive.bytes) == ("a.warc.gz", len(_Ranges.content))
+    records = [item for item in read_archive(archive, Limits(), spool_dir=None) if isinstance(item, Record)]
+    assert len(records) == 60
+    for record in records[::20]:
+        _Ranges.given.clear()
+        again = read_payload(archive, record.offset, record.length, Limits(), spool_dir=None)
+        assert (again.url, again.digest) == (record.url, record.digest)
+        assert again.payload
+        assert sum(_Ranges.given) == record.length
+
+
+def test_over_http_what_is_not_there_is_one_sentence():
+    with pytest.raises(ConfigError, match="check the URL"):
+        expand(["http://127.0.0.1:1/none.warc.gz"])
