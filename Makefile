@@ -38,7 +38,7 @@ $(VENV)/.dev: $(VENV)/.python pyproject.toml
 # What the tests of the cluster engines and object stores need; `make test-core` does without.
 $(VENV)/.heavy: $(VENV)/.dev pyproject.toml
 	$(BIN)/python -m pip install --quiet -e '.[dev,heavy]'
-	touch $@ $(VENV)/.dev $(VENV)/.installed
+	touch $(VENV)/.dev $(VENV)/.installed $@
 
 ## make lint       ruff: rules and format
 lint: $(VENV)/.dev

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -11,8 +10,9 @@ from importlib.metadata import PackageNotFoundError, version
 
 from plait.filters.recipe import Recipe, load_recipe
 from plait.jobs.engine import Engine
+from plait.jobs.fetching import Fetching, FetchPlan, plan_fetch
+from plait.jobs.engines import EngineChoice
 from plait.jobs.flow import Flow, Options
-from plait.jobs.local import LocalEngine
 from plait.jobs.progress import Silent, Watcher
 from plait.jobs.publish import publish
 from plait.jobs.requirements import missing_requirements
@@ -21,7 +21,7 @@ from plait.pipeline.read.inputs import Archive, expand
 from plait.schemas.errors import ConfigError
 from plait.schemas.manifest import MANIFEST_NAME, Manifest
 
-IMAGE_MODES = ("archive", "urls", "none")
+IMAGE_MODES = ("archive", "urls", "http", "none")
 FORMATS = ("parquet", "webdataset")
 RETAIN = ("kept", "all")
 IMAGE_SCORES = frozenset({"images", "image_nodes", "words_per_image"})  # rules on them have no meaning without images
@@ -37,11 +37,6 @@ def plait_version() -> str:
         return "unknown"
 
 
-def default_workers() -> int:
-    """One worker a core that this process may use."""
-    return max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-
-
 @dataclass(frozen=True)
 class Plan:
     """A build that has been checked and not begun."""
@@ -50,6 +45,7 @@ class Plan:
     recipe: Recipe
     options: Options
     missing: tuple[str, ...]  # rules left out because something that they require is absent
+    fetch: FetchPlan | None = None  # where images are fetched
 
     def to_json(self) -> str:
         """What the build's folder remembers; equal for the same inputs, wherever they lie, and the same settings."""
@@ -59,6 +55,8 @@ class Plan:
             "recipe": json.loads(self.recipe.model_dump_json()),
             "options": asdict(self.options),
         }
+        if self.fetch is not None:
+            plan["fetch"] = self.fetch.params()
         return json.dumps(plan, sort_keys=True, indent=1)
 
 
@@ -68,6 +66,7 @@ def make_plan(
     recipe: str | Recipe = "default",
     options: Options | None = None,
     extractor: str | None = None,
+    fetching: Fetching | None = None,
 ) -> Plan:
     """Check everything that can be checked before a byte is written.
 
@@ -93,7 +92,8 @@ def make_plan(
         on_images = [rule.name for rule in checked.rules if IMAGE_SCORES.intersection(rule.scores)]
         checked = checked.model_copy(update={"extract": extract}).skipping(on_images)
     checked, missing = missing_requirements(checked)
-    return Plan(tuple(expand(inputs)), checked, options, missing)
+    fetch = plan_fetch(fetching or Fetching(), checked.limits.image_bytes) if options.images == "http" else None
+    return Plan(tuple(expand(inputs)), checked, options, missing, fetch)
 
 
 def _one_of(option: str, value: str, known: Sequence[str]) -> None:
@@ -152,6 +152,7 @@ def build(
     options: Options | None = None,
     extractor: str | None = None,
     watcher: Watcher | None = None,
+    engine: str | EngineChoice = "local",
 ) -> Manifest:
     """Build a corpus from web archives.
 
@@ -161,10 +162,12 @@ def build(
         inputs: files, globs, folders, fsspec URLs.
         out: folder of the corpus, a path or an fsspec URL; empty, absent, or this same build's.
         recipe: name of a built-in recipe, path of a TOML file, or a loaded recipe.
-        workers: processes; None is one a core.
+        workers: processes; None is one a core. An `EngineChoice` brings its own.
         options: images, formats, shard size, what is retained.
         extractor: overrides the recipe's.
+        fetching: contact and manners, where ``options.images`` is "http".
         watcher: is told of progress.
+        engine: "local", "ray" or "spark", or a choice that says where the cluster is.
 
     Returns:
         The corpus' manifest.
@@ -174,20 +177,24 @@ def build(
         UnitError: a unit failed again and again; what was done is kept, run the same call again.
     """
     began = time.monotonic()
-    plan = make_plan(inputs, recipe=recipe, options=options, extractor=extractor)
+    choice = EngineChoice(engine, workers) if isinstance(engine, str) else engine
+    choice.check()
+    plan = make_plan(inputs, recipe=recipe, options=options, extractor=extractor, fetching=fetching)
     store = Store(out)
-    engine: Engine = LocalEngine(store, workers if workers is not None else default_workers())
+    running = choice.open(store)
     try:
-        return run_plan(plan, store, engine, watcher or Silent(), began)
+        return run_plan(plan, store, running, watcher or Silent(), began)
     finally:
-        engine.close()
+        running.close()
 
 
 def run_plan(plan: Plan, store: Store, engine: Engine, watcher: Watcher, began: float) -> Manifest:
     """Run a checked build on an engine, publish it, clean up."""
     done = _claim(store, plan)
     if done is None:
-        flow = Flow(engine, watcher, plan.recipe, plan.options, plan.archives)
+        if plan.fetch is not None:
+            plan.fetch.keep_opt_out(store)
+        flow = Flow(engine, watcher, plan.recipe, plan.options, plan.archives, plan.fetch)
         shards = flow.run()
         done = publish(store, flow, shards, missing=plan.missing, version=plait_version(), began=began)
     store.remove("work")

@@ -41,6 +41,9 @@ Retain = Annotated[str, typer.Option("--retain", help="kept, or all: keep droppe
 Extractor = Annotated[
     str | None, typer.Option("--extractor", help="blocks, fast or trafilatura; the recipe says by default.")
 ]
+EngineName = Annotated[str, typer.Option("--engine", help="local, ray or spark; the corpus is the same.")]
+RayAddress = Annotated[str | None, typer.Option("--ray-address", help="Of a running cluster, such as auto.")]
+SparkMaster = Annotated[str | None, typer.Option("--spark-master", help="Of a cluster, such as spark://host:7077.")]
 Corpus = Annotated[str, typer.Argument(help="Folder of a corpus, a path or a URL.")]
 
 
@@ -87,12 +90,16 @@ def build(
     shard_docs: ShardDocs = 1000,
     retain: Retain = "kept",
     extractor: Extractor = None,
+    engine: EngineName = "local",
+    ray_address: RayAddress = None,
+    spark_master: SparkMaster = None,
 ) -> None:
     """Build a corpus from archives. Stop it any time: the same command goes on where it was.
 
     [dim]plait build crawl/*.warc.gz --out corpus --recipe default[/dim]
     """
     from plait.jobs.building import build as run
+    from plait.jobs.engines import EngineChoice
     from plait.jobs.progress import Terminal
 
     console = Console()
@@ -100,6 +107,7 @@ def build(
         manifest = run(
             inputs, out, recipe=recipe, workers=workers, options=_options(images, form, shard_docs, retain),
             extractor=extractor, watcher=Terminal(console),
+            engine=EngineChoice(engine, workers, ray_address, spark_master),
         )  # fmt: skip
         from plait.jobs.summary import summary
 
@@ -121,7 +129,8 @@ def plan(
     """
     from dataclasses import asdict
 
-    from plait.jobs.building import default_workers, make_plan
+    from plait.jobs.building import make_plan
+    from plait.jobs.engines import default_workers
     from plait.jobs.planning import estimate
     from plait.jobs.summary import estimate_table
 
