@@ -1,12 +1,13 @@
 """Pictures: speed and equality of hashes, what the fast path changes, clusters at scale, and hostile bytes.
 
-    python benchmarks/images.py hashes|clusters|mutate [--data FOLDER] [--count N]
+    python benchmarks/images.py hashes|clusters|plans|mutate [--data FOLDER] [--count N]
 
 - hashes: images per CPU second from bytes to pHash, to both hashes and to all scores, beside imagehash, exact and with
   the fast path; distance of the fast path's hashes to imagehash's. JPEGs of 800 x 600, quality 85, cut from the
   photographs of images_imagededup and images_pdq.
 - clusters: seconds and memory for N synthetic hashes (families within a few bits), candidates per hash, a sample
-  checked against brute force; and the cut planned up to 10^10 hashes.
+  checked against brute force.
+- plans: the cut of the 64 bits for radii and numbers of hashes, and of a shuffle of 10^10.
 - mutate: N pictures with flipped, cut, repeated and overwritten bytes, made from the files of the image folders; each
   must end in scores or a reason. Prints the slowest, and the peak memory of the process.
 """
@@ -25,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from plait.dedup.hamming import plan
+from plait.dedup.hamming import plan, shuffle_plan
 from plait.dedup.images import cluster
 from plait.dedup.phash import distance, phash
 from plait.dedup.words import mix64
@@ -166,15 +167,20 @@ def clusters(count: int, radius: int) -> None:
 
 
 def plans() -> None:
+    """In memory up to 10^7; beyond, as a shuffle."""
     for radius in (4, 6, 8, 10):
-        for exponent in (5, 6, 7, 10):
-            width = 24 if exponent < 9 else 40
-            cut = plan(10**exponent, radius, max_width=width)
+        for exponent in (5, 6, 7):
+            cut = plan(10**exponent, radius)
             widths = "+".join(str(w) for w, r in zip(cut.widths, cut.radii, strict=True) if r >= 0)
             print(
                 f"radius {radius}, 10^{exponent}: chunks of {widths} bits probed within {cut.radii}, "
                 f"{cut.probes} look-ups and {cut.candidates:.0f} candidates a hash"
             )
+        moved = shuffle_plan(10**10, radius)
+        print(
+            f"radius {radius}, 10^10: {moved.chunks} chunks, keys of {moved.agree} that agree ({moved.bits} bits), "
+            f"{moved.rows} rows and {moved.candidates:.0f} candidates a hash"
+        )
 
 
 def mutated(rng: random.Random, seeds: list[bytes]) -> bytes:
@@ -229,7 +235,7 @@ def mutate(data: Path, count: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=["hashes", "clusters", "mutate"])
+    parser.add_argument("part", choices=["hashes", "clusters", "plans", "mutate"])
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--count", type=int)
     parser.add_argument("--radius", type=int, default=6)
@@ -238,6 +244,7 @@ def main() -> None:
         hashes(given.data, given.count or 120)
     elif given.part == "clusters":
         clusters(given.count or 1_000_000, given.radius)
+    elif given.part == "plans":
         plans()
     else:
         mutate(given.data, given.count or 1_000_000)

@@ -23,7 +23,7 @@ I64 = npt.NDArray[np.int64]
 MAX_RADIUS = 20
 """Beyond it unlike pictures meet: two random pHashes differ by 32 bits, with a standard deviation of 4."""
 
-_PROBE_COST = 6.0  # of looking a value up, in units of comparing one candidate; measured in benchmarks/images.py
+_PROBE_COST = 4.0  # of looking a value up, in units of comparing one candidate: 66 and 19 ns (benchmarks/images.py)
 _SLOT_COST = 0.3  # of making a table, for each value a chunk can have; shared by as many queries as hashes
 _MAX_WIDTH = 24  # bits of a chunk's direct table in memory: 2^24 starts of 4 bytes
 _CANDIDATES_AT_ONCE = 1 << 21
@@ -46,15 +46,12 @@ class BandPlan:
     candidates: float
 
 
-def plan(hashes: int, radius: int, *, max_width: int = _MAX_WIDTH) -> BandPlan:
-    """The cheapest cut for this many distinct hashes and this radius (0 to 20).
-
-    ``max_width`` bounds a chunk: 24 for tables in memory; an engine that shuffles by a chunk's value may take 40.
-    """
+def plan(hashes: int, radius: int) -> BandPlan:
+    """The cheapest cut for this many distinct hashes in memory and this radius (0 to 20)."""
     if not 0 <= radius <= MAX_RADIUS:
         raise ConfigError(f"a Hamming radius must be 0 to {MAX_RADIUS} bits of 64, not {radius}")
-    best: tuple[float, BandPlan] | None = None
-    for chunks in range(math.ceil(64 / max_width), 17):
+    found = []
+    for chunks in range(math.ceil(64 / _MAX_WIDTH), 17):
         widths = tuple(64 // chunks + (i < 64 % chunks) for i in range(chunks))
         # The budget of radius + 1 spread evenly, what is left over to the first chunks, which are the widest.
         radii = tuple((radius + 1) // chunks + (i < (radius + 1) % chunks) - 1 for i in range(chunks))
@@ -63,11 +60,43 @@ def plan(hashes: int, radius: int, *, max_width: int = _MAX_WIDTH) -> BandPlan:
         candidates = sum(n * hashes / 2**w for n, w in zip(per_chunk, widths, strict=True))
         slots = sum(2.0**w for w, r in zip(widths, radii, strict=True) if r >= 0)
         cost = _PROBE_COST * probes + candidates + _SLOT_COST * slots / max(hashes, 1)
-        if best is None or cost < best[0]:
-            best = cost, BandPlan(widths, radii, probes, candidates)
-    if best is None:
-        raise ValueError(f"no cut of 64 bits into chunks of at most {max_width}")
-    return best[1]
+        found.append((cost, BandPlan(widths, radii, probes, candidates)))
+    return min(found, key=lambda pair: pair[0])[1]
+
+
+@dataclass(frozen=True)
+class ShufflePlan:
+    """How an engine that groups by key would find the same pairs, without probing.
+
+    Two hashes within the radius agree in at least ``chunks - radius`` of the chunks, so each hash gives a row for every
+    choice of that many chunks, and pairs meet where all of the chosen agree (Manku, Jain, Das Sarma 2007).
+
+    Attributes:
+        chunks: into which the 64 bits are cut.
+        agree: chunks in a key.
+        rows: rows a hash gives: the number of choices.
+        bits: of a key, at least.
+        candidates: hashes that meet each hash on average, if hashes were uniform.
+    """
+
+    chunks: int
+    agree: int
+    rows: int
+    bits: int
+    candidates: float
+
+
+def shuffle_plan(hashes: int, radius: int, *, row_cost: float = 30.0) -> ShufflePlan:
+    """The cheapest shuffle for this many distinct hashes: a moved row costs ``row_cost`` compared candidates."""
+    if not 0 <= radius <= MAX_RADIUS:
+        raise ConfigError(f"a Hamming radius must be 0 to {MAX_RADIUS} bits of 64, not {radius}")
+    found = []
+    for chunks in range(radius + 1, 33):
+        agree = chunks - radius
+        rows, bits = math.comb(chunks, agree), 64 * agree // chunks
+        candidates = rows * hashes / 2**bits
+        found.append((row_cost * rows + candidates, ShufflePlan(chunks, agree, rows, bits, candidates)))
+    return min(found, key=lambda pair: pair[0])[1]
 
 
 def _masks(width: int, radius: int) -> list[int]:

@@ -1,6 +1,7 @@
 """Perceptual hashes and their clusters."""
 
 import io
+from itertools import pairwise
 from pathlib import Path
 
 import imagehash
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from plait.dedup.hamming import HammingIndex, plan
+from plait.dedup.hamming import HammingIndex, plan, shuffle_plan
 from plait.dedup.images import assign, cluster, cluster_hashes, degenerate_dhash, degenerate_phash
 from plait.dedup.phash import dhash, distance, hashes, phash
 from plait.dedup.words import mix64
@@ -113,12 +114,24 @@ def test_nothing_and_one_hash_cluster():
 
 
 @pytest.mark.parametrize("radius", range(17))
-@pytest.mark.parametrize("hashes_in", [10, 100_000, 10**10])
+@pytest.mark.parametrize("hashes_in", [10, 100_000, 10**8])
 def test_every_plan_leaves_no_pair_out(radius, hashes_in):
     cut = plan(hashes_in, radius)
     assert sum(cut.widths) == 64
     assert sum(r + 1 for r in cut.radii) > radius
     assert all(r <= w for r, w in zip(cut.radii, cut.widths, strict=True))
+
+
+@given(st.integers(0, 2**64 - 1), st.lists(st.integers(0, 63), max_size=20, unique=True))
+@settings(max_examples=200, deadline=None)
+def test_hashes_within_the_radius_agree_in_the_chunks_that_a_shuffle_needs(value, flips):
+    radius = len(flips)
+    cut = shuffle_plan(10**9, radius)
+    assert cut.rows >= 1 and cut.agree == cut.chunks - radius >= 1
+    other = value ^ sum(1 << bit for bit in flips)
+    edges = [64 * i // cut.chunks for i in range(cut.chunks + 1)]
+    same = sum((value ^ other) >> low & ((1 << high - low) - 1) == 0 for low, high in pairwise(edges))
+    assert same >= cut.agree
 
 
 @pytest.mark.parametrize("radius", [-1, 21, 64])
