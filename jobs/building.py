@@ -10,8 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 
 from plait.filters.recipe import Recipe, load_recipe
 from plait.jobs.engine import Engine
-from plait.jobs.fetching import Fetching, FetchPlan, plan_fetch
 from plait.jobs.engines import EngineChoice
+from plait.jobs.fetching import Fetching, FetchPlan, plan_fetch
 from plait.jobs.flow import Flow, Options
 from plait.jobs.progress import Silent, Watcher
 from plait.jobs.publish import publish
@@ -138,9 +138,10 @@ def _difference(found: str, wanted: str) -> str:
         "inputs": "other inputs",
         "recipe": "another recipe",
         "options": "other options",
+        "fetch": "another opt-out list or other rules of fetching",
         "version": "another plait",
     }
-    return " and ".join(names[key] for key in names if theirs.get(key) != ours[key])
+    return " and ".join(names[key] for key in names if theirs.get(key) != ours.get(key))
 
 
 def build(
@@ -151,6 +152,7 @@ def build(
     workers: int | None = None,
     options: Options | None = None,
     extractor: str | None = None,
+    fetching: Fetching | None = None,
     watcher: Watcher | None = None,
     engine: str | EngineChoice = "local",
 ) -> Manifest:

@@ -11,9 +11,10 @@ from plait.dedup.buckets import BAND_ROW
 from plait.dedup.keys import KEYS
 from plait.filters.recipe import MinHash, Recipe
 from plait.jobs.engine import Engine
+from plait.jobs.fetching import FetchPlan
 from plait.jobs.progress import Watcher
 from plait.jobs.settings import archive_param, recipe_param
-from plait.jobs.units import dedup, images, order
+from plait.jobs.units import dedup, fetch, images, order
 from plait.jobs.work import ORDER, Json, Shuffle, Source, Stage, Unit
 from plait.pipeline.assemble import ASSEMBLE_IMAGE
 from plait.pipeline.occurrences import LOCATE_IN, LOCATE_ORDER
@@ -21,6 +22,7 @@ from plait.pipeline.read.inputs import Archive
 from plait.pipeline.revisits import ANSWER, ANSWER_ORDER, HOP_IN, HOP_ORDER
 from plait.pipeline.text import score_types
 from plait.schemas.documents import document_schema
+from plait.schemas.fetched import FETCH_URL
 from plait.schemas.receipts import Output, Receipt, identity
 
 UNITS = "plait.jobs.units"
@@ -32,7 +34,8 @@ class Options:
     """What decides a build, besides its inputs.
 
     Attributes:
-        images: "archive" keeps images that an archive holds, "urls" keeps the others as URLs, "none" keeps no image.
+        images: "archive" keeps images that an archive holds, "urls" keeps the others as URLs, "http" fetches them,
+            "none" keeps no image.
         formats: of the shards: "parquet", "webdataset".
         shard_docs: documents a shard holds on average, before assembly drops some.
         retain: "kept", or "all" to keep dropped documents in the ledger for `refilter`.
@@ -53,6 +56,7 @@ class Flow:
     recipe: Recipe
     options: Options
     archives: Sequence[Archive]
+    fetch: FetchPlan | None = None  # where images are fetched
     receipts: dict[str, list[Receipt]] = field(default_factory=dict)
     shards: int = 0
 
@@ -206,12 +210,13 @@ class Flow:
         nodes = _tables(ordered, "occurrences")
         if not nodes:
             return []
-        locate = self._stage("locate", "images:locate_images")
+        locate = self._stage("locate", "images:locate_images", {"fetch": True} if self.fetch is not None else {})
         sources = (Source(tuple(locators), 0), Source(tuple(nodes), 1))
         located = self._shuffle(Shuffle(locate, sources, LOCATE_IN, LOCATE_ORDER))
         rows, missing = _tables(located, "images"), _tables(located, "missing")
         if rows:
-            scores = self._scores(_tables(located, "wanted"))
+            packs = [*self._acquire(_tables(located, "wanted")), *self._fetch(_tables(located, "urls"))]
+            scores = self._scores(packs)
             attach = self._stage("attach_scores", "images:attach_scores")
             sources = (Source(tuple(scores), 0), Source(tuple(rows), 1))
             attached = self._shuffle(Shuffle(attach, sources, images.ATTACH_IN, images.ATTACH_ORDER))
@@ -222,20 +227,40 @@ class Flow:
         shuffle = Shuffle(place, (Source((*rows, *missing)),), columns, images.PLACE_ORDER, (), ORDER, self.shards)
         return _tables(self._shuffle(shuffle), "images")
 
-    def _scores(self, wanted: list[Output]) -> list[Output]:
-        """Every wanted record once: packed, then scored."""
-        recipe = recipe_param(self.recipe, stage="assemble")
+    def _acquire(self, wanted: list[Output]) -> list[Unit]:
+        """Every wanted record once, in packs; a unit to score each."""
+        if not wanted:
+            return []
         once = self._stage("wanted", "images:list_wanted")
         listed = self._shuffle(Shuffle(once, (Source(tuple(wanted)),), images.WANTED, images.WANTED_ORDER))
-        acquire = self._stage("acquire", "images:acquire", {"recipe": recipe})
+        acquire = self._stage("acquire", "images:acquire", {"recipe": recipe_param(self.recipe, stage="assemble")})
         packs = self._units(acquire, self._by_archive(listed, "wanted"))
-        units = []
-        for receipt in packs:
-            pack, index = receipt.tables("pack")[0], receipt.tables("index")[0]
-            payload: dict[str, Json] = {"pack": pack.path, "index": index.path}
-            units.append(Unit((pack.sha256, index.sha256), receipt.label, payload))
+        return [_pack(receipt, receipt.tables("pack")[0], receipt.tables("index")[0]) for receipt in packs]
+
+    def _fetch(self, urls: list[Output]) -> list[Unit]:
+        """Every URL that no archive answers once, in packs; a unit to score each."""
+        if self.fetch is None or not urls:
+            return []
+        group = self._stage("hosts", "fetch:group_hosts")
+        grouped = self._shuffle(Shuffle(group, (Source(tuple(urls)),), FETCH_URL, fetch.HOST_ORDER))
+        stage = self._stage("fetch", "fetch:fetch_hosts", self.fetch.params())
+        units = [
+            Unit((output.sha256,), f"hosts {number}", {"urls": output.path, **self.fetch.payload()})
+            for number, output in enumerate([*_tables(grouped, "huge"), *_tables(grouped, "urls")])
+        ]
+        scored = []
+        for receipt in self._units(stage, units):
+            packs = [output for output in receipt.outputs if output.table.startswith("pack-")]
+            spent = fetch.journal_folder(stage.name, receipt.unit)
+            pairs = zip(packs, receipt.tables("index"), strict=True)
+            scored += [_pack(receipt, pack, index, spent=spent) for pack, index in pairs]
+        return scored
+
+    def _scores(self, packs: Sequence[Unit]) -> list[Output]:
+        """Scores of every picture in packs."""
+        recipe = recipe_param(self.recipe, stage="assemble")
         score = self._stage("score_images", "images:score_pack", {"recipe": recipe}, guarded=True)
-        return _tables(self._units(score, units), "scores")
+        return _tables(self._units(score, packs), "scores")
 
     def _count(self, rows: list[Output]) -> list[Output]:
         """Images with the counts that caps need: by picture, and by cluster of perceptual hashes."""
@@ -255,7 +280,7 @@ class Flow:
     def _assemble(self, ordered: list[Receipt], found: list[Output]) -> list[Receipt]:
         params: dict[str, Json] = {
             "recipe": recipe_param(self.recipe, stage="assemble"),
-            "images": self.options.images,
+            "images": "archive" if self.fetch is not None else self.options.images,
             "formats": list(self.options.formats),
         }
         stage = self._stage("assemble", "assemble:assemble_shard", params)
@@ -273,3 +298,9 @@ class Flow:
 
 def _tables(receipts: Iterable[Receipt], name: str) -> list[Output]:
     return [output for receipt in receipts for output in receipt.tables(name)]
+
+
+def _pack(receipt: Receipt, pack: Output, index: Output, *, spent: str | None = None) -> Unit:
+    """The unit that scores a pack; what was spent to make it is removed then."""
+    payload: dict[str, Json] = {"pack": pack.path, "index": index.path, "spent": spent}
+    return Unit((pack.sha256, index.sha256), receipt.label, payload)

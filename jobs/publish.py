@@ -19,12 +19,14 @@ from plait.pipeline.fingerprint import Fingerprint
 from plait.pipeline.parquet_shard import Written
 from plait.pipeline.publish import ShardFile, corpus_files, recipe_record, shard_list
 from plait.pipeline.text import score_types
+from plait.schemas.fetched import FETCHED
 from plait.schemas.ledger import DROP, NODE_SAMPLE
 from plait.schemas.manifest import INPUT_LIST, Lists, Manifest, Receipts, Scalar, StageBooks, Totals
 from plait.schemas.receipts import Output, Receipt
 
 RECEIPTS = "ledger/receipts"
 DOCUMENTS = "ledger/documents"
+FETCHED_FOLDER = "ledger/fetched"
 MOST_LICENCES = 100
 
 
@@ -46,6 +48,7 @@ def publish(
     lists = Lists()
     _merge(store, receipts, "drops", DROP, lists.drops)
     _merge(store, receipts, "samples", NODE_SAMPLE, lists.node_samples)
+    _merge(store, receipts, "fetched", FETCHED, FETCHED_FOLDER)
     if flow.options.retain == "all":
         _retain(store, receipts)
     files = _shard_files(shards)

@@ -18,6 +18,7 @@ from plait.dedup.images import cluster_hashes, degenerate_phash
 from plait.jobs.context import Context
 from plait.jobs.settings import archive_of, load_recipe_param, read_limits, spool_folder
 from plait.jobs.units.extract import inline_bytes
+from plait.jobs.units.fetch import fetchable, fetched_key, wanted_urls
 from plait.jobs.units.order import ShardFiles, shard_count
 from plait.jobs.units.streams import Stream, split, with_column
 from plait.jobs.work import Unit
@@ -30,6 +31,7 @@ from plait.pipeline.read.inputs import Archive
 from plait.pipeline.read.records import Limits, Record
 from plait.pipeline.revisits import RESOLVED_PAGE, answered, batch_of, hop
 from plait.schemas.errors import RecordError, UnitError
+from plait.schemas.fetched import FETCH_URL
 from plait.schemas.ids import key64, text_key
 from plait.schemas.images import IMAGE_SCORES, LOCATOR, PACKED
 
@@ -115,14 +117,26 @@ def follow_redirects(stream: Stream, unit: Unit, ctx: Context) -> None:
 
 
 def locate_images(stream: Stream, unit: Unit, ctx: Context) -> None:
-    """Image nodes → "images" whose record is known (by record), "missing" ones, and the "wanted" records."""
+    """Image nodes → "images" whose record is known (by record), "missing" ones, and the "wanted" records.
+
+    Where the build fetches, nodes that no archive answers are "images" too, and their distinct URLs "urls".
+    """
+    fetches = bool(ctx.params.get("fetch"))
+    last: int | None = None
     with (
         ctx.table("images", IMAGE) as images,
         ctx.table("missing", IMAGE) as missing,
         ctx.table("wanted", WANTED) as wanted,
+        ctx.table("urls", FETCH_URL) as urls,
     ):
         for batch in count_and_rank(locate(stream)):
             found, lost = split(batch, batch.column("reason").is_null())
+            if fetches:
+                asked, lost = split(lost, fetchable(lost))
+                if asked.num_rows:
+                    urls.write(wanted_urls(asked, last))
+                    last = asked.column("key")[-1].as_py()
+                    images.write(_asked_images(asked))
             if lost.num_rows:
                 nothing = pa.nulls(lost.num_rows, pa.int64())
                 given = {"key": nothing, "captured": lost.column("image_captured"), "dup_rank": nothing}
@@ -136,6 +150,14 @@ def locate_images(stream: Stream, unit: Unit, ctx: Context) -> None:
             images.write(_empty_images(found, given))
             archives = pa.array([text_key(name) for name in found.column("archive_id").to_pylist()], pa.int64())
             wanted.write(with_column(found, "key", archives))
+
+
+def _asked_images(rows: pa.RecordBatch) -> pa.RecordBatch:
+    """`IMAGE` rows of nodes whose URLs are fetched: by the key of what will be fetched."""
+    keys = pa.array([fetched_key(key) for key in rows.column("key").to_pylist()], pa.int64())
+    nothing = pa.nulls(rows.num_rows, pa.int64())
+    given = {"key": keys, "captured": nothing, "dup_rank": nothing, "url_dup_count": rows.column("dup_count")}
+    return _empty_images(rows, given | {"reason": pa.nulls(rows.num_rows, pa.string())})
 
 
 def list_wanted(stream: Stream, unit: Unit, ctx: Context) -> None:
@@ -209,6 +231,8 @@ def score_pack(unit: Unit, ctx: Context) -> None:
         bytes=recipe.limits.image_bytes, pixels=recipe.limits.image_pixels, frames=recipe.limits.image_frames,
         formats=tuple(recipe.images.formats),
     )  # fmt: skip
+    if (spent := unit.payload.get("spent")) is not None:
+        ctx.store.remove(str(spent))  # the fetch has its receipt: its answers are in packs now
     with ctx.store.open_read(str(unit.payload["index"])) as file:
         index = pq.read_table(file, schema=PACKED).to_pylist()
     rows = []

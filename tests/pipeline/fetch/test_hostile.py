@@ -89,7 +89,9 @@ HOSTILE: dict[str, tuple[Reply, str]] = {
         files({"/": message(b"", "302 Found", Location="http://router.test/")}), "fetch_refused_address",
     ),
     "redirect_to_file": (files({"/": message(b"", "302 Found", Location="file:///etc/passwd")}), "fetch_url_invalid"),
-    "redirect_to_mail": (files({"/": message(b"", "302 Found", Location=f"http://{LOOPBACK}:25/")}), "fetch_url_invalid"),
+    "redirect_to_mail": (
+        files({"/": message(b"", "302 Found", Location=f"http://{LOOPBACK}:25/")}), "fetch_url_invalid",
+    ),
     "redirect_nowhere": (files({"/": message(b"", "302 Found")}), "fetch_status"),
     "html_as_html": (files({"/": message(b"<html>gone</html>", kind="text/html")}), "fetch_content_type"),
     "html_as_jpeg": (files({"/": message(b"<html>gone</html>")}), "fetch_not_image"),

@@ -1,0 +1,128 @@
+"""Settings of a fetch: from the command line to the stages that need them."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from plait.jobs.context import Context
+from plait.jobs.store import Store
+from plait.jobs.work import Json, Unit
+from plait.pipeline.fetch.optout import OptOut, read_opt_out
+from plait.pipeline.fetch.policy import LOOPBACK, FetchPolicy, check_policy
+from plait.schemas.errors import ConfigError, UnitError
+
+DECISIVE = ("max_bytes", "max_redirects", "robots", "signals")
+"""Settings of a policy that decide what the answers are; the others say with how much patience they are asked for."""
+
+
+@dataclass(frozen=True)
+class Fetching:
+    """What a user says about fetching.
+
+    Attributes:
+        contact: web page or mail address, sent with every request.
+        opt_out: path of a list of domains and URLs that are never asked, "" for none.
+        host_rate: requests a second at one host, 0 for no limit.
+        host_concurrency: requests in flight at one host.
+        concurrency: requests in flight of one worker.
+        allow_loopback: whether servers of this machine may be asked.
+    """
+
+    contact: str = ""
+    opt_out: str = ""
+    host_rate: float = FetchPolicy.host_rate
+    host_concurrency: int = FetchPolicy.host_concurrency
+    concurrency: int = FetchPolicy.concurrency
+    allow_loopback: bool = False
+
+
+@dataclass(frozen=True)
+class FetchPlan:
+    """A checked fetch.
+
+    Attributes:
+        policy: limits and manners.
+        opt_out: sorted keys of the opt-out list.
+    """
+
+    policy: FetchPolicy
+    opt_out: npt.NDArray[np.int64]
+
+    @property
+    def digest(self) -> str:
+        """Identity of the opt-out list, "" where it is empty."""
+        return hashlib.sha256(self.opt_out.tobytes()).hexdigest()[:32] if len(self.opt_out) else ""
+
+    def opt_out_path(self) -> str:
+        """Where units find the list, in the build's folder."""
+        return f"work/opt-out/{self.digest}.npy"
+
+    def keep_opt_out(self, store: Store) -> None:
+        """Put the list where units find it."""
+        if self.digest and not store.exists(self.opt_out_path()):
+            data = io.BytesIO()
+            np.save(data, self.opt_out)
+            with store.open_write(self.opt_out_path()) as file:
+                file.write(data.getvalue())
+
+    def params(self) -> dict[str, Json]:
+        """What decides the answers: settings of the stage."""
+        decisive: dict[str, Json] = {name: getattr(self.policy, name) for name in DECISIVE}
+        return decisive | {"opt_out": self.digest}
+
+    def payload(self) -> dict[str, Json]:
+        """Everything, for a unit."""
+        policy: dict[str, Json] = {**asdict(self.policy), "allow_networks": list(self.policy.allow_networks)}
+        return {"policy": policy, "opt_out": self.opt_out_path() if self.digest else None}
+
+
+def plan_fetch(fetching: Fetching, max_bytes: int) -> FetchPlan:
+    """Check what a user says about fetching.
+
+    Args:
+        fetching: the settings.
+        max_bytes: of a picture, from the recipe.
+
+    Raises:
+        ConfigError: the contact is missing, a limit makes no sense, or the list cannot be read.
+    """
+    policy = FetchPolicy(
+        contact=fetching.contact,
+        host_rate=fetching.host_rate,
+        host_concurrency=fetching.host_concurrency,
+        concurrency=fetching.concurrency,
+        max_bytes=max_bytes,
+        allow_networks=LOOPBACK if fetching.allow_loopback else (),
+    )
+    keys = np.zeros(0, np.int64)
+    if fetching.opt_out:
+        try:
+            with Path(fetching.opt_out).open(encoding="utf-8") as lines:
+                keys = read_opt_out(lines, fetching.opt_out)
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"--opt-out {fetching.opt_out} cannot be read: {error}") from error
+    return FetchPlan(check_policy(policy), keys)
+
+
+def policy_of(unit: Unit) -> FetchPolicy:
+    """The policy in a unit's payload."""
+    raw = unit.payload.get("policy")
+    if not isinstance(raw, Mapping):
+        raise UnitError(f"the unit {unit.label} has no policy")
+    policy = FetchPolicy(**{field.name: raw[field.name] for field in fields(FetchPolicy)})  # type: ignore[arg-type]
+    return replace(policy, allow_networks=tuple(policy.allow_networks))
+
+
+def opt_out_of(unit: Unit, ctx: Context) -> OptOut:
+    """The opt-out list that a unit's payload names."""
+    path = unit.payload.get("opt_out")
+    if path is None:
+        return OptOut()
+    return OptOut(np.load(io.BytesIO(ctx.store.read(str(path)))))
