@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from plait.pipeline.read.framing import DamagedError, Frame, Gap, Spooled, frames, spooler
+from plait.pipeline.read.framing import DamagedError, Frame, Gap, Spooled, frames
 from plait.pipeline.read.inputs import Archive
 from plait.pipeline.read.message import read_message
 from plait.pipeline.read.records import Limits, Loss, Record, Tally
 from plait.pipeline.read.source import Source, open_range, open_source
+from plait.pipeline.read.spool import spooler
 from plait.schemas.errors import RecordError
 
 _STORED_FACTOR, _STORED_SLACK = 3, 1 << 20

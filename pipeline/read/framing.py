@@ -17,8 +17,7 @@ import io
 import logging
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Protocol
 
 from fastwarc.warc import ArchiveIterator
@@ -28,15 +27,13 @@ from warcio.exceptions import ArchiveLoadFailed
 from plait.pipeline.read.http_message import text_of
 from plait.pipeline.read.places import (
     Layout,
-    inflated_pieces,
     layout_of,
     next_record,
     record_end,
     skip_padding,
     starts_member,
 )
-from plait.pipeline.read.source import Source, written
-from plait.schemas.errors import UnitError
+from plait.pipeline.read.source import Source
 
 logging.getLogger("warcio").addHandler(logging.NullHandler())  # it warns of every blank in a URL; ours are escaped
 
@@ -56,6 +53,17 @@ _WARCIO_ERRORS = (
     ArchiveLoadFailed, OSError, EOFError, ValueError, TypeError, AttributeError, LookupError, zlib.error, MemoryError,
     AssertionError,
 )  # fmt: skip
+
+
+class _Silence(io.TextIOBase):
+    """Swallows what is written."""
+
+    def write(self, text: str) -> int:
+        """Forget the text."""
+        return len(text)
+
+
+_SILENCE = _Silence()
 
 
 class DamagedError(Exception):
@@ -167,7 +175,6 @@ class _Run:
     offset: int = 0  # of the last frame in the source that the engine reads
     trouble: str = ""
     shared: tuple[int, int] | None = None  # start of a member of several records, and how many of them were given
-    quiet: io.StringIO = field(default_factory=io.StringIO)
 
 
 def frames(source: Source, spool: Callable[[int], tuple[Source, str]] | None) -> Iterator[Frame | Gap | Spooled]:
@@ -261,7 +268,7 @@ def _slow(source: Source, start: int, layout: Layout, run: _Run) -> Iterator[Fra
         records.known_format = "arc"
     while True:
         try:
-            with contextlib.redirect_stderr(run.quiet):  # it reports to stderr what a Gap or its absence says here
+            with contextlib.redirect_stderr(_SILENCE):  # it reports to stderr what a Gap or its absence says here
                 record = next(records, None)
         except _WARCIO_ERRORS as error:
             run.trouble = " ".join(str(error).split()) or type(error).__name__
@@ -297,27 +304,3 @@ def _drained(frame: Frame) -> bool:
     except DamagedError:
         return False
     return frame.damage is None
-
-
-def spooler(source: Source, folder: Path, name: str, limit: int) -> Callable[[int], tuple[Source, str]]:
-    """The function that inflates an archive from an offset on into ``folder/name-OFFSET.warc``; see `frames`."""
-
-    def spool(offset: int) -> tuple[Source, str]:
-        path = folder / f"{name}-{offset}.warc"
-        note = path.with_suffix(".damage")
-        try:
-            if not path.exists():
-                damage = ""
-                with written(path) as out:
-                    for piece in inflated_pieces(source, offset, limit):
-                        if isinstance(piece, str):
-                            damage = piece
-                        else:
-                            out.write(piece)
-                    with written(note) as remark:
-                        remark.write(damage.encode())
-            return Source(path.open("rb", buffering=0), path.name), note.read_text()
-        except OSError as error:
-            raise UnitError(f"cannot spool {name} in {folder}: {error}") from error
-
-    return spool

@@ -187,7 +187,7 @@ def _revisit(frame: Frame, url: str, limits: Limits) -> Record | Loss | str:
     if head is not None and head.status not in (200, _NOT_MODIFIED):
         return _other_status(frame, block, head)
     record = _record(frame, block)
-    record.kind = "revisit"
+    record.kind, record.truncated = "revisit", False  # writers call a revisit truncated, as it has no payload
     record.target = clean_url(frame.header(b"warc-refers-to-target-uri") or "") or url
     record.target_captured = archive_time(frame.header(b"warc-refers-to-date") or "")
     return record
@@ -256,7 +256,12 @@ def _image(frame: Frame, block: _Block, limits: Limits, image_payloads: bool) ->
     record = _record(frame, block)
     record.kind = "image"
     if image_payloads:
-        body, stored = _body(frame, block, limits.image_bytes)
+        try:
+            body, stored = _body(frame, block, limits.image_bytes)
+        except RecordError as error:
+            if error.reason == "record_too_large":
+                raise RecordError("image_too_large", value=error.value, threshold=error.threshold) from error
+            raise
         if not body.data:
             raise RecordError("empty_payload", block.mime)
         record.payload, record.truncated = body.data, record.truncated or not body.whole

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from plait.pipeline.read.source import Source
@@ -12,14 +11,14 @@ from plait.pipeline.read.source import Source
 _PIECE = 1 << 16
 _SCAN = 1 << 20
 _HEAD = 1 << 15  # FastWARC's own limit for the headers of a record, 32 KiB
-_GZIP, _ZSTD, _LZ4 = b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18"
+GZIP, _ZSTD, _LZ4 = b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18"
 _SKIPPABLE = b"\x2a\x4d\x18"  # last three bytes of the magic of zstd's and lz4's frames that carry no content
 _ARC_LINE = re.compile(  # URL, address, 14 digits (10 to 17 in the wild), type, (checksum, …), length
     rb"(?:dns:|(?:filedesc|https?|ftp|whois|gopher|news)://?)[^\n]{1,4000} \d{10,17} [^\n]{0,200}? ?\d{1,12}\r?\n"
 )
 _WARC_LINE = re.compile(rb"WARC/\d\.\d+(\r?)\n")
 _RECORD = re.compile(rb"(?:WARC/\d\.\d+\r?\n[A-Za-z][A-Za-z-]*:)|" + _ARC_LINE.pattern)
-_STARTS = re.compile(re.escape(_GZIP) + b"|" + _RECORD.pattern)
+_STARTS = re.compile(re.escape(GZIP) + b"|" + _RECORD.pattern)
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n")
 _LENGTH = re.compile(  # the value may be folded onto a second line
     rb"^content-length[ \t]*:[ \t]*(?:\r?\n[ \t]+)?(\d{1,18})[ \t]*\r?$", re.IGNORECASE | re.MULTILINE
@@ -48,8 +47,8 @@ def layout_of(source: Source, place: int) -> Layout:
     if head[:4] in (_ZSTD, _LZ4) or head[1:4] == _SKIPPABLE:
         return Layout(head[:4], arc=False, fast=True)
     magic = b""
-    if head.startswith(_GZIP):
-        magic, head = _GZIP, _inflated_head(head)
+    if head.startswith(GZIP):
+        magic, head = GZIP, _inflated_head(head)
     line = _WARC_LINE.match(head)
     return Layout(magic, arc=_ARC_LINE.match(head) is not None, fast=line is not None and line[1] == b"\r")
 
@@ -60,7 +59,7 @@ def starts_member(source: Source, place: int, layout: Layout) -> bool:
     if not magic:
         return True
     found = source.peek(place, 4)
-    return found.startswith(magic) or (magic is not _GZIP and (found in (_ZSTD, _LZ4) or found[1:] == _SKIPPABLE))
+    return found.startswith(magic) or (magic is not GZIP and (found in (_ZSTD, _LZ4) or found[1:] == _SKIPPABLE))
 
 
 def record_end(source: Source, place: int, layout: Layout) -> int | None:
@@ -68,7 +67,7 @@ def record_end(source: Source, place: int, layout: Layout) -> int | None:
 
     A gzip member is inflated once more (to nowhere) and its checksum compared.
     """
-    if layout.magic == _GZIP:
+    if layout.magic == GZIP:
         return _member_end(source, place)
     if layout.magic:
         return source.size
@@ -92,7 +91,7 @@ def skip_padding(source: Source, place: int) -> int:
     width = _HEAD >> 3  # nearly always content starts at once; padding is then taken in larger steps
     while place < source.size:
         piece = source.peek(place, width)
-        if piece.startswith(_GZIP):
+        if piece.startswith(GZIP):
             engine = zlib.decompressobj(31)
             try:
                 inflated = engine.decompress(piece, _PIECE)
@@ -105,7 +104,7 @@ def skip_padding(source: Source, place: int) -> int:
         left = len(piece.lstrip(_PADDING))
         place += len(piece) - left
         if left:
-            if len(piece) > left and source.peek(place, len(_GZIP)) == _GZIP:
+            if len(piece) > left and source.peek(place, len(GZIP)) == GZIP:
                 continue  # a member after padding, which may be empty too
             return place
         width = _SCAN
@@ -118,52 +117,20 @@ def next_record(source: Source, place: int, layout: Layout) -> int:
     Plain and gzip records are looked for whatever the layout before was: it may be what is damaged. A member counts
     if it inflates to a record's first lines; a plain record, if it stands at the start of a line.
     """
-    pattern = _STARTS if layout.magic in (b"", _GZIP) else re.compile(re.escape(layout.magic))
+    pattern = _STARTS if layout.magic in (b"", GZIP) else re.compile(re.escape(layout.magic))
     while place < source.size:
         piece = source.peek(place, _SCAN)
         for match in pattern.finditer(piece):
             found = place + match.start()
-            if match[0] == _GZIP:
+            if match[0] == GZIP:
                 if _RECORD.match(_inflated_head(source.peek(found, 1 << 12))):
                     return found
-            elif layout.magic not in (b"", _GZIP) or found == 0 or source.peek(found - 1, 1) == b"\n":
+            elif layout.magic not in (b"", GZIP) or found == 0 or source.peek(found - 1, 1) == b"\n":
                 return found
         if len(piece) < _SCAN:
             break
         place += _SCAN - _PIECE  # a record's first line may lie across two pieces
     return source.size
-
-
-def inflated_pieces(source: Source, place: int, limit: int) -> Iterator[bytes | str]:
-    """What the members from a place on inflate to, in pieces; at last a string that says what was wrong."""
-    size = 0
-    while place < source.size:
-        if layout_of(source, place).magic != _GZIP:
-            if skip_padding(source, place) < source.size:
-                yield f"no gzip member starts at {place}"
-            return
-        engine = zlib.decompressobj(31)
-        data = source.peek(place, _PIECE)
-        while True:
-            try:
-                piece = engine.decompress(data, _SCAN)
-            except zlib.error as error:
-                yield f"the gzip member at {place} is damaged: {error}"
-                return
-            size += len(piece)
-            if size > limit:
-                yield piece[: limit - size]
-                yield f"the archive inflates to more than {limit} bytes"
-                return
-            yield piece
-            if engine.eof:
-                break
-            place += len(data) - len(engine.unconsumed_tail)
-            data = source.peek(place, _PIECE)
-            if not data and not piece:
-                yield "the archive breaks off"
-                return
-        place += len(data) - len(engine.unused_data)
 
 
 def _inflated_head(head: bytes) -> bytes:

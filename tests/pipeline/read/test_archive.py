@@ -319,7 +319,7 @@ def test_a_lost_record_asked_for_again_gives_the_same_reason(tmp_path: Path):
     (file,) = expand([str(archive.save(tmp_path / "a.warc.gz"))])
     with pytest.raises(RecordError, match="empty_payload"):
         read_payload(file, 0, archive.offsets[1], Limits(), spool_dir=None)
-    with pytest.raises(RecordError, match="record_too_large"):
+    with pytest.raises(RecordError, match="image_too_large"):
         read_payload(file, archive.offsets[1], 10**6, Limits(image_bytes=100), spool_dir=None)
 
 
