@@ -16,8 +16,8 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from plait.pipeline.json_rows import Cell, to_json_value
 from plait.schemas.errors import CorpusError
+from plait.schemas.json_rows import Cell, to_json_value
 
 LEFT_OUT: Final = frozenset({"archive", "archive_id", "offset", "length"})  # where a record was found, not what it is
 BATCH_ROWS: Final = 64

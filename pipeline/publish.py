@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from plait.pipeline.card import card
 from plait.pipeline.fingerprint import Fingerprint
 from plait.pipeline.parquet_shard import Written, write_batches
-from plait.pipeline.webdataset_shard import energon_files, write_webdataset_shard
+from plait.pipeline.webdataset_shard import write_webdataset_shard
 from plait.schemas.manifest import (
     INPUT_LIST,
     MANIFEST_NAME,
@@ -32,6 +32,7 @@ from plait.schemas.manifest import (
     RuleRecord,
     Totals,
 )
+from plait.schemas.tar_samples import energon_files
 
 if TYPE_CHECKING:
     from plait.filters.recipe import Recipe
