@@ -120,7 +120,7 @@ def apply_edits(documents: DocumentBatch, edits: Sequence[str]) -> tuple[Documen
         The documents, without text nodes that became blank, and how many text nodes each edit changed. Words of lines
         that no edit touched are not computed again.
     """
-    before = documents.nodes.field("text").take(pa.array(documents.text_nodes)).to_pylist()
+    before = documents.by_node.texts
     texts = list(before)
     changes = _edited(documents, texts, edits)
     changed = [new != old for new, old in zip(texts, before, strict=True)]
@@ -159,8 +159,9 @@ def apply_edits(documents: DocumentBatch, edits: Sequence[str]) -> tuple[Documen
     gap_array[_first_of(owner)] = 0
     lines = documents.lines.rearranged(fresh, np.asarray(order, np.int64), gap_array)
     all_texts = documents.nodes.field("text").to_pylist()
-    for node, text in zip(documents.text_nodes.tolist(), texts, strict=True):
-        all_texts[node] = text
+    for node, text, is_new in zip(documents.text_nodes.tolist(), texts, changed, strict=True):
+        if is_new:
+            all_texts[node] = text
     text_stays = per_node > 0
     node_stays = np.ones(len(documents.nodes), bool)
     node_stays[documents.text_nodes[~text_stays]] = False

@@ -24,7 +24,7 @@ def remove_citations(text: str) -> str:
 
 def remove_urls(text: str) -> str:
     """Addresses in running text are taken out. OmniCorpus, released English rules."""
-    return _URL.sub("", text).strip() if "://" in text or "www." in text.lower() else text
+    return _URL.sub("", text).strip() if "://" in text or "www." in text or "WWW." in text else text
 
 
 def trim_lines(text: str) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 
 from plait.filters.models import lid176
 
-WINDOW = 3000  # characters
+WINDOW = 2000  # characters
 UNKNOWN = "und"  # ISO 639-3 for a text without letters
 
 

@@ -16,6 +16,7 @@ EMAIL, PHONE, IP = "[EMAIL]", "[PHONE]", "[IP]"
 _EMAIL = re.compile(r"(?<![\w.+-])(?:mailto:)?[\w][\w.+-]{0,63}@(?:[\w](?:[\w-]{0,62})\.)+[^\W\d_]{2,24}(?![\w@])")
 _IPV4 = re.compile(r"(?<![\d.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?![\d.]*\d)")
 _IPV6 = re.compile(r"(?<![\w:.])(?:[0-9A-Fa-f]{1,4}:){2,7}(?::?[0-9A-Fa-f]{1,4}){1,6}(?![\w:])")
+_LONG_NUMBER = re.compile(r"\d[\d .\-/()\u00a0]{5,}\d")  # what every number of either kind has; cheap to rule out
 _GAP = r"[ \u00a0.\-/]?"
 _PHONE = re.compile(
     r"(?<![\w+/=.-])(?:"
@@ -46,12 +47,12 @@ def masked(text: str) -> str:
     """The text with personal data replaced by ``[EMAIL]``, ``[PHONE]`` and ``[IP]``; idempotent."""
     if "@" in text:
         text = _EMAIL.sub(EMAIL, text)
-    if sum(map(str.isdigit, text)) >= 4 if len(text) < 200 else True:
+    if _LONG_NUMBER.search(text) is not None:
         if text.count(".") >= 3:
             text = _IPV4.sub(_public, text)
-        if text.count(":") >= 2:
-            text = _IPV6.sub(_public, text)
         text = _PHONE.sub(_phone, text)
+    if text.count(":") >= 2:
+        text = _IPV6.sub(_public, text)
     return text
 
 

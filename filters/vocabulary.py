@@ -44,9 +44,28 @@ def word_hash(word: str) -> int:
     return int.from_bytes(hashlib.blake2b(word.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
-def hashes(listed: Sequence[str]) -> np.ndarray:
-    """Sorted uint64 hashes of words, for membership tests against `Words.hash` or `Words.lower`."""
-    return np.sort(np.array([word_hash(word) for word in dict.fromkeys(listed)], np.uint64))
+class WordSet:
+    """A set of words by their hashes, asked for whole arrays at once.
+
+    A table of 65,536 answers for the lowest bits of a hash rules out nearly every word; the rest are looked up.
+    """
+
+    def __init__(self, listed: Sequence[str]) -> None:
+        self.hashes = np.sort(np.array([word_hash(word) for word in dict.fromkeys(listed)], np.uint64))
+        self._maybe = np.zeros(1 << 16, bool)
+        self._maybe[(self.hashes & np.uint64(0xFFFF)).astype(np.int64)] = True
+
+    def __len__(self) -> int:
+        return len(self.hashes)
+
+    def holds(self, codes: np.ndarray) -> np.ndarray:
+        """Whether each hash is in the set: bool."""
+        found = self._maybe[codes.astype(np.uint16)]
+        asked = np.flatnonzero(found)
+        if len(asked):
+            place = np.minimum(np.searchsorted(self.hashes, codes[asked]), len(self.hashes) - 1)
+            found[asked] = self.hashes[place] == codes[asked]
+        return np.asarray(found)
 
 
 def _flags(word: str) -> int:

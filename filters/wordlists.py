@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from plait.filters.batch import TextBatch, ratio
 from plait.filters.score import Score, of_text
-from plait.filters.vocabulary import hashes, unspaced
+from plait.filters.vocabulary import WordSet, unspaced
 
 WITHOUT_SPACES = frozenset({"zh", "ja", "th", "lo", "km", "my", "bo"})
 
@@ -28,9 +28,9 @@ def load(name: str) -> dict[str, list[str]]:
 
 
 @functools.cache
-def _hashed(name: str, language: str) -> np.ndarray:
-    """Sorted hashes of a language's words; phrases of several words are left out."""
-    return hashes([word for word in load(name).get(language, []) if " " not in word])
+def _hashed(name: str, language: str) -> WordSet:
+    """A language's words; phrases of several words are left out."""
+    return WordSet([word for word in load(name).get(language, []) if " " not in word])
 
 
 @functools.cache
@@ -38,11 +38,6 @@ def _pattern(name: str, language: str) -> re.Pattern[str] | None:
     """One expression for all words of a language without spaces, the longest first."""
     listed = sorted((w for w in load(name).get(language, []) if unspaced(w)), key=len, reverse=True)
     return re.compile("|".join(map(re.escape, listed))) if listed else None
-
-
-def _members(codes: np.ndarray, listed: np.ndarray) -> np.ndarray:
-    place = np.minimum(np.searchsorted(listed, codes), len(listed) - 1)
-    return np.asarray(listed[place] == codes)
 
 
 def _by_language(text: TextBatch, name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -63,8 +58,8 @@ def _by_language(text: TextBatch, name: str) -> tuple[np.ndarray, np.ndarray]:
         if not len(listed):
             continue
         known |= chosen
-        of_language = chosen[unit_of_word]
-        hits = unit_of_word[of_language][_members(text.lines.words.lower[of_language], listed)]
+        of_language = slice(None) if chosen.all() else chosen[unit_of_word]
+        hits = unit_of_word[of_language][listed.holds(text.lines.words.lower[of_language])]
         counts += np.bincount(hits, minlength=len(text))
     return counts, known
 
@@ -88,7 +83,7 @@ def flagged_distinct(text: TextBatch) -> np.ndarray:
             found[unit] = len({match[0] for match in pattern.finditer(text.texts[unit])})
         else:
             codes = text.lines.words.lower[text.word_offsets[unit] : text.word_offsets[unit + 1]]
-            found[unit] = len(np.unique(codes[_members(codes, _hashed("flagged", language))]))
+            found[unit] = len(np.unique(codes[_hashed("flagged", language).holds(codes)]))
     return np.where(suspects == 1, 1, found)
 
 
@@ -99,26 +94,26 @@ _SPAM = (
 
 
 @functools.cache
-def _spam_hashes() -> np.ndarray:
-    return hashes(_SPAM.split())
+def _spam_words() -> WordSet:
+    return WordSet(_SPAM.split())
 
 
 def spam_word_ratio(text: TextBatch) -> np.ndarray:
     """Share of words of advertising and spam (plait's own list of 31 English words). OBELICS keeps less than 0.12."""
-    return ratio(text.total_words(_members(text.lines.words.lower, _spam_hashes())), text.words)
+    return ratio(text.total_words(_spam_words().holds(text.lines.words.lower)), text.words)
 
 
 _FUNCTION_WORDS = ("the", "is", "are", "am", "to", "of", "and", "that", "have", "with")
 
 
 @functools.cache
-def _function_hashes() -> np.ndarray:
-    return hashes(_FUNCTION_WORDS)
+def _function_words() -> WordSet:
+    return WordSet(_FUNCTION_WORDS)
 
 
 def english_function_words(text: TextBatch) -> np.ndarray:
     """Occurrences of the, is, are, am, to, of, and, that, have, with, as written. OmniCorpus asks for 2."""
-    return text.total_words(_members(text.lines.words.hash, _function_hashes()))
+    return text.total_words(_function_words().holds(text.lines.words.hash))
 
 
 _FLOAT = pa.float64()

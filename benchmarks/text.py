@@ -1,0 +1,314 @@
+"""Text: equality and speed beside datatrove, speed of whole recipes, language identification.
+
+    python benchmarks/text.py datatrove|recipes|language|profile [--data FOLDER] [--docs N] [--venv FOLDER]
+
+- datatrove: Gopher repetition, Gopher quality, C4 and FineWeb on the same documents. datatrove 0.10.1 runs in a virtual
+  environment of its own, made here; each family's decisions and those of the four in a row are compared, and documents
+  per CPU second of both. datatrove's filters share one document's tokens (its own cache); ours start with an empty
+  memo, and are timed again with a warm one.
+- recipes: language and all rules of the built-in recipes on documents of 500 words, documents per CPU second.
+- language: sentences of lid_lingua joined by five: accuracy per language beside bare fastText.
+- profile: CPU time of every document score.
+
+The documents are the pages of ../shared/data/wcxb through plait's own extraction, or the lines of any JSONL file with
+a ``text`` given with --data.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from plait.filters.batch import DocumentBatch, TextBatch
+from plait.filters.models import lid176
+from plait.filters.recipe import Recipe, load_recipe
+from plait.filters.rules import Rule
+from plait.filters.scores import SCORES
+from plait.filters.vocabulary import Vocabulary, vocabulary
+from plait.pipeline.text import TextResult, apply_text
+from plait.schemas.documents import PAGE
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+BATCH = 200
+FAMILIES = {
+    "gopher_repetition": ("dup_paragraphs", "dup_10gram"),
+    "gopher_quality": ("word_count", "stop_words"),
+    "c4": ("c4_long_word", "c4_few_sentences"),
+    "fineweb": ("few_terminal_lines", "list_like"),
+}
+PEER = """
+import json, sys, time
+from datatrove.data import Document
+from datatrove.pipeline.filters.c4_filters import C4QualityFilter
+from datatrove.pipeline.filters.fineweb_quality_filter import FineWebQualityFilter
+from datatrove.pipeline.filters.gopher_quality_filter import GopherQualityFilter
+from datatrove.pipeline.filters.gopher_repetition_filter import GopherRepetitionFilter
+
+filters = dict(zip(sys.argv[2].split(","), (GopherRepetitionFilter(), GopherQualityFilter(), C4QualityFilter(),
+                                            FineWebQualityFilter())))
+texts = [json.loads(line)["text"] for line in open(sys.argv[1], encoding="utf-8")]
+
+def verdict(chosen, document):
+    try:
+        found = chosen.filter(document)
+    except ZeroDivisionError:
+        found = False, "empty"
+    return True if found is True else found[1]
+
+verdict(filters["gopher_quality"], Document(text="Warm up.", id="0"))
+start = time.process_time()
+chains, alone = [], []
+for number, text in enumerate(texts):
+    document = Document(text=text, id=str(number))
+    found = {}
+    for name, chosen in filters.items():
+        # FineWeb's filter by itself must see the text as it came.
+        if name == "fineweb" and document.text != text:
+            found["fineweb_alone"] = verdict(chosen, Document(text=text, id=str(number)))
+        found[name] = verdict(chosen, document)
+    found.setdefault("fineweb_alone", found["fineweb"])
+    chains.append(found)
+json.dump({"cpu": time.process_time() - start, "verdicts": chains}, sys.stdout)
+"""
+
+
+def documents(data: Path | None, count: int) -> list[str]:
+    """Texts of real pages."""
+    if data is not None:
+        with data.open(encoding="utf-8") as lines:
+            return [json.loads(line)["text"] for line in lines][:count]
+    from plait.pipeline.extract import extract_html
+
+    found = []
+    for path in sorted((SHARED / "wcxb" / "html").glob("*"))[:count]:
+        raw = path.read_bytes()
+        if path.suffix == ".gz":
+            import gzip
+
+            raw = gzip.decompress(raw)
+        text = "\n".join(node.text for node in extract_html(raw, "http://page.test/").nodes if node.text)
+        if text:
+            found.append(text)
+    return found
+
+
+def pages(texts: Iterable[str], split: bool) -> list[pa.RecordBatch]:
+    """Page batches: one text node a document, or one a line with an image after the first."""
+    rows = []
+    for number, text in enumerate(texts):
+        row: dict[str, object] = dict.fromkeys(PAGE.names)
+        lines = [line for line in text.split("\n") if line] if split else [text]
+        nodes: list[dict[str, object]] = [{"kind": "text", "tag": "p", "text": line} for line in lines]
+        if split:
+            nodes.insert(1, {"kind": "image", "image_url": "http://page.test/photo.jpg"})
+        row.update(doc_id=number.to_bytes(16, "big"), order_key=number, url=f"http://page.test/{number}", nodes=nodes)
+        rows.append(row)
+    cut = (rows[start : start + BATCH] for start in range(0, len(rows), BATCH))
+    return [pa.RecordBatch.from_pylist(part, schema=PAGE) for part in cut]
+
+
+def run(batches: Sequence[pa.RecordBatch], recipe: Recipe) -> tuple[list[TextResult], float]:
+    start = time.process_time()
+    found = [apply_text(batch, recipe) for batch in batches]
+    return found, time.process_time() - start
+
+
+def family(rules: Sequence[Rule], name: str) -> tuple[Rule, ...]:
+    names = [rule.name for rule in rules]
+    first, last = FAMILIES[name]
+    return tuple(rules[names.index(first) : names.index(last) + 1])
+
+
+def reasons(results: Sequence[TextResult]) -> dict[int, str]:
+    found = {}
+    for result in results:
+        for doc, reason in zip(result.dropped["doc_id"].to_pylist(), result.dropped["reason"].to_pylist(), strict=True):
+            found[int.from_bytes(doc, "big")] = reason
+    return found
+
+
+def peer_python(folder: Path) -> Path:
+    """Python of a virtual environment with datatrove, made on first use."""
+    python = folder / "bin" / "python"
+    if not (folder / ".done").exists():
+        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+        needs = ["datatrove==0.10.1", "trafilatura<1.12", "lxml_html_clean", "spacy", "nltk", "regex", "numpy"]
+        subprocess.run([str(python), "-m", "pip", "install", "--quiet", *needs], check=True)
+        (folder / ".done").touch()
+    return python
+
+
+def datatrove(texts: list[str], venv: Path) -> None:
+    recipe = load_recipe("fineweb").skipping(["not_english"])
+    # English words in every script, as spaCy's: the memo of this process is replaced for the comparison.
+    import plait.filters.batch as batch_module
+
+    memo = Vocabulary(english_only=True)
+    batch_module.vocabulary = lambda: memo
+    batches = pages(texts, split=False)
+    lid176()
+    run(batches[:1], load_recipe("annotate"))
+    memo = Vocabulary(english_only=True)
+    results, cold = run(batches, recipe)
+    _, warm = run(batches, recipe)
+    identify = language_seconds(batches)
+    chain = reasons(results)
+    alone = {}
+    for name in FAMILIES:
+        chosen = recipe.model_copy(update={"rules": family(recipe.rules, name), "columns": ()})
+        alone[name] = reasons(run(batches, chosen)[0])
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "texts.jsonl"
+        path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts), "utf-8")
+        command = [str(peer_python(venv)), "-c", PEER, str(path), ",".join(FAMILIES)]
+        peer = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    print(f"{len(texts)} documents, {sum(map(len, texts)) / len(texts):.0f} characters each")
+    for name in FAMILIES:
+        key = "fineweb_alone" if name == "fineweb" else name
+        differ = [n for n, row in enumerate(peer["verdicts"]) if (row[key] is True) != (n not in alone[name])]
+        print(f"{name:20} dropped {len(alone[name]):5}  equal {1 - len(differ) / len(texts):.4%}  differ {len(differ)}")
+        for number in differ[:5]:
+            print(f"    document {number}: datatrove {peer['verdicts'][number][key]}, plait {alone[name].get(number)}")
+    differ = []
+    for number, row in enumerate(peer["verdicts"]):
+        kept = all(row[name] is True for name in FAMILIES)
+        if kept != (number not in chain):
+            differ.append(number)
+    print(
+        f"{'four in a row':20} dropped {len(chain):5}  equal {1 - len(differ) / len(texts):.4%}  differ {len(differ)}"
+    )
+    # Ours identifies the language too, which datatrove's four filters do not: it is stated apart.
+    rate = len(texts) / peer["cpu"]
+    print(
+        f"datatrove {rate:.1f} docs/CPU-s; plait cold {len(texts) / cold:.0f} ({len(texts) / cold / rate:.1f}x), ",
+        end="",
+    )
+    print(
+        f"warm {len(texts) / warm:.0f} ({len(texts) / warm / rate:.1f}x), language included ({identify / cold:.0%} of cold)"
+    )
+
+
+def language_seconds(batches: Sequence[pa.RecordBatch]) -> float:
+    from plait.filters.language import identify
+
+    texts = [DocumentBatch.of(batch["nodes"]).by_document.texts for batch in batches]
+    start = time.process_time()
+    for part in texts:
+        identify(part)
+    return time.process_time() - start
+
+
+def of_500_words(texts: Sequence[str], count: int) -> list[str]:
+    """Documents of about 500 words: runs of lines of the given texts."""
+    found: list[str] = []
+    for text in texts:
+        lines: list[str] = []
+        words = 0
+        for line in text.split("\n"):
+            lines.append(line)
+            words += len(line.split())
+            if words >= 500:
+                found.append("\n".join(lines))
+                lines, words = [], 0
+        if len(found) >= count:
+            break
+    return found[:count]
+
+
+def recipes(texts: list[str], count: int) -> None:
+    cut = of_500_words(texts, count)
+    size = np.mean([len(text.split()) for text in cut])
+    print(f"{len(cut)} documents of {size:.0f} words, {np.mean([text.count(chr(10)) + 1 for text in cut]):.0f} nodes")
+    batches = pages(cut, split=True)
+    lid176()
+    run(batches[:1], load_recipe("annotate"))
+    print(f"bare language identification {len(cut) / language_seconds(batches):.0f} docs/CPU-s")
+    for name in ("omnicorpus", "obelics", "moscar", "fineweb", "default", "annotate"):
+        recipe = load_recipe(name)
+        recipe = recipe.skipping(recipe.requirements())
+        vocabulary.cache_clear()
+        results, cold = run(batches, recipe)
+        _, warm = run(batches, recipe)
+        kept = sum(result.kept.num_rows for result in results)
+        print(
+            f"{name:14} cold {len(cut) / cold:6.0f} docs/CPU-s   warm {len(cut) / warm:6.0f}   kept {kept / len(cut):.1%}"
+        )
+
+
+def language(folder: Path) -> None:
+    import fasttext
+
+    from plait.filters.language import identify
+
+    bare = fasttext.load_model(str(lid176())).f
+    same = {"nb": ("no", "nb"), "nn": ("nn", "no")}
+    ours: dict[str, float] = {}
+    theirs: dict[str, float] = {}
+    confused: dict[str, Counter[str]] = defaultdict(Counter)
+    for path in sorted((folder / "sentences").glob("*.txt")):
+        sentences = path.read_text("utf-8").splitlines()
+        joined = [" ".join(sentences[start : start + 5]) for start in range(0, len(sentences), 5)]
+        right = same.get(path.stem, (path.stem,))
+        found = identify(joined).lang
+        plain = [bare.predict(text + "\n", 1, 0.0, "strict")[0][1].removeprefix("__label__") for text in joined]
+        ours[path.stem] = float(np.mean([lang in right for lang in found]))
+        theirs[path.stem] = float(np.mean([lang in right for lang in plain]))
+        confused[path.stem].update(lang for lang in found if lang not in right)
+    print(
+        f"{len(ours)} languages: plait {np.mean(list(ours.values())):.2%}, bare fastText {np.mean(list(theirs.values())):.2%}"
+    )
+    for name, value in sorted(ours.items(), key=lambda item: item[1]):
+        if value < 1:
+            seen = ", ".join(f"{lang} {count}" for lang, count in confused[name].most_common(3))
+            print(f"  {name} {value:.0%} (bare {theirs[name]:.0%}) taken for {seen}")
+
+
+def profile(texts: list[str]) -> None:
+    batches = [TextBatch.of(texts[start : start + BATCH], ["en"] * BATCH) for start in range(0, len(texts), BATCH)]
+
+    def timed(work: Callable[[TextBatch], object]) -> float:
+        start = time.process_time()
+        for batch in batches:
+            work(batch)
+        return (time.process_time() - start) / len(texts) * 1e6
+
+    print(f"words                      {timed(lambda batch: batch.lines.words):8.1f} microseconds a document")
+    costs = {}
+    for name, score in SCORES.items():
+        if score.text is not None and "document" in score.scopes:
+            costs[name] = timed(score.text)
+    for name, cost in sorted(costs.items(), key=lambda item: -item[1]):
+        print(f"{name:26} {cost:8.1f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["datatrove", "recipes", "language", "profile"])
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--docs", type=int, default=2000)
+    parser.add_argument("--venv", type=Path, default=Path("build/bench-datatrove"))
+    args = parser.parse_args()
+    if args.what == "language":
+        language(args.data or SHARED / "lid_lingua")
+        return
+    texts = documents(args.data, 100_000 if args.what == "recipes" else args.docs)
+    if args.what == "datatrove":
+        datatrove(texts, args.venv)
+    elif args.what == "recipes":
+        recipes(texts, args.docs)
+    else:
+        profile(texts)
+
+
+if __name__ == "__main__":
+    main()
