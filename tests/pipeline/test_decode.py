@@ -13,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms, ImageFile
 
-from plait.pipeline.decode import FORMATS, DecodeLimits, decode, inspect_image, open_image, sniff, to_rgb
+from plait.pipeline.colour import to_rgb
+from plait.pipeline.decode import DecodeLimits, decode, inspect_image, open_image
+from plait.pipeline.picture_headers import FORMATS, sniff
 from plait.schemas.errors import RecordError
 from plait.schemas.reasons import REASONS
 
@@ -238,6 +240,49 @@ def test_a_gif_of_a_million_frames_is_refused_quickly():
     start = data.index(b"\x2c", 13)
     frame = data[start:-1]
     assert reason_of(data[:-1] + frame * 1_000_000 + b"\x3b") == "image_too_many_frames"
+
+
+def progressive_bomb(scans: int) -> bytes:
+    """A progressive JPEG whose last scan is repeated."""
+    data = encoded(scene(2000, 2000), "JPEG", progressive=True)
+    last = data.rindex(b"\xff\xda")
+    return data[:-2] + data[last:-2] * scans + data[-2:]
+
+
+def test_a_jpeg_of_thousands_of_scans_is_refused_before_it_costs():
+    assert inspect_image(progressive_bomb(100)).width == 2000
+    assert reason_of(progressive_bomb(5000)) == "image_undecodable"
+
+
+def tiff_chain(pages: int, tags: int, loop: bool) -> bytes:
+    """Directories of many tags that overlap, each a few bytes after the one before."""
+    whole = encoded(scene(), "TIFF")
+    start = len(whole)
+    chain = bytearray(whole)
+    first = int.from_bytes(whole[4:8], "little")
+    end = first + 2 + 12 * int.from_bytes(whole[first : first + 2], "little")
+    chain[end : end + 4] = start.to_bytes(4, "little")
+    size = 2 + 12 * tags + 4
+    for page in range(pages):
+        own = bytearray(size)
+        own[:2] = tags.to_bytes(2, "little")
+        after = start + (page + 1) * size if page + 1 < pages else (start if loop else 0)
+        own[-4:] = after.to_bytes(4, "little")
+        chain += own
+    return bytes(chain)
+
+
+@pytest.mark.parametrize("loop", [False, True])
+def test_tiff_directories_are_counted_without_reading_them(loop):
+    assert inspect_image(tiff_chain(300, 500, loop)).frames == 301
+    assert reason_of(tiff_chain(300, 500, loop), DecodeLimits(frames=200)) == "image_too_many_frames"
+
+
+def test_bigtiff_pages_are_counted():
+    frames = [Image.new("L", (8, 8), i) for i in range(3)]
+    data = encoded(frames[0], "TIFF", save_all=True, append_images=frames[1:], big_tiff=True)
+    assert data[2] == 43
+    assert inspect_image(data).frames == 3
 
 
 def test_inspection_reads_headers_only():
