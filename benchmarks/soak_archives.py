@@ -127,7 +127,7 @@ def page(made: Plan, words: Words, number: int) -> bytes:
     paragraphs = [words.paragraph(rng) for _ in range(int(rng.integers(3, 9)))]
     title = words.sentence(rng)
     if number % 50 != 49 and source != number:
-        paragraphs[-1] = words.paragraph(np.random.default_rng([made.seed, 3, number]))
+        paragraphs[-1] += " " + words.sentence(np.random.default_rng([made.seed, 3, number]))
     own = range(number * made.pictures // made.pages, (number + 1) * made.pictures // made.pages)
     shown = [*own, int(np.random.default_rng([made.seed, 4, number]).integers(0, made.pictures))]
     parts = [f"<h1>{title}</h1>"]

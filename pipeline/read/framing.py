@@ -239,7 +239,7 @@ def _fast(source: Source, start: int, layout: Layout, run: _Run) -> Iterator[Fra
         for record in ArchiveIterator(source, parse_http=False):
             offset = record.stream_pos
             if not starts_member(source, offset, layout):
-                run.shared = place, 0  # this one and the last lie in one member
+                run.shared = (place, 0) if place >= 0 else None  # this one and the last lie in one member
                 return
             if offset <= place:
                 # FastWARC gives a record within a member the place that it has read up to. Where that was the end of
@@ -272,7 +272,7 @@ def _slow(source: Source, start: int, layout: Layout, run: _Run) -> Iterator[Fra
                 record = next(records, None)
         except _WARCIO_ERRORS as error:
             run.trouble = " ".join(str(error).split()) or type(error).__name__
-            if "non-chunked gzip" in run.trouble:
+            if run.last is not None and "non-chunked gzip" in run.trouble:
                 run.shared = run.offset, 0
             return
         if record is None:

@@ -5,7 +5,10 @@ import hashlib
 from pathlib import Path
 
 import brotli
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from plait.pipeline.read import Limits, Loss, Record, Tally, expand, read_archive, read_payload
 from plait.schemas.errors import RecordError, UnitError
@@ -265,6 +268,34 @@ def test_every_record_is_found_again_by_its_address(tmp_path: Path, layout: str)
         path.unlink()
     again = read_payload(file, items[-1].offset, items[-1].length, Limits(), spool_dir=spool)
     assert again == items[-1]
+
+
+MANY = WarcBuilder(compressed=False, info=True)
+for _number in range(24):  # every third is larger than FastWARC's buffer, compressed too
+    _noise = np.random.default_rng(_number).bytes(90_000 if _number % 3 == 0 else 30).hex()
+    MANY.response(f"http://site.test/{_number}", html(f"<p>{_noise}</p>"))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=25), st.integers(0, 9))
+def test_records_are_found_however_they_share_gzip_members(
+    tmp_path_factory: pytest.TempPathFactory, sizes: list[int], level: int
+):
+    folder = tmp_path_factory.mktemp("shared")
+    ends = [*MANY.offsets[1:], len(MANY.data)]
+    data, first = b"", 0
+    for size in [*sizes, len(ends)]:  # a size of 0 is an empty member; the last takes what is left
+        last = min(first + size, len(ends))
+        start, end = (MANY.offsets[first] if first < len(ends) else len(MANY.data)), ends[last - 1] if last else 0
+        data += gzip.compress(MANY.data[start : max(end, start)] if last > first else b"", level)
+        first = last
+    path = folder / "a.warc.gz"
+    path.write_bytes(data)
+    (file,) = expand([str(path)])
+    items = list(read_archive(file, Limits(), spool_dir=str(folder / "spool")))
+    assert [item.url for item in items] == [f"http://site.test/{number}" for number in range(24)]
+    for item in items[::5]:
+        assert read_payload(file, item.offset, item.length, Limits(), spool_dir=str(folder / "spool")) == item
 
 
 def _compress_records(archive: WarcBuilder, path: Path, layout: str) -> None:

@@ -104,6 +104,9 @@ def test_flipped_bits_cost_the_records_that_they_touch(folder: Path, compressed:
 @given(data=st.data())
 def test_no_damage_to_an_arc_raises(folder: Path, data: st.DataObject):
     assert [item.kind for item in read(folder / "a.arc", ARC) if isinstance(item, Record)] == ["page"] * 5
+    assert [item.url for item in read(folder / "a.arc.gz", gzip.compress(ARC)) if isinstance(item, Record)] == [
+        f"http://site.test/{number}" for number in range(5)
+    ]
     cut = data.draw(st.integers(1, len(ARC)))
     damaged = bytearray(ARC[:cut])
     for place, bit in data.draw(st.lists(st.tuples(st.integers(0, cut - 1), st.integers(0, 7)), max_size=3)):
