@@ -17,6 +17,7 @@ from plait.jobs.progress import Silent, Watcher
 from plait.jobs.publish import publish
 from plait.jobs.requirements import missing_requirements
 from plait.jobs.store import Store
+from plait.jobs.worker import storage_fault
 from plait.pipeline.read.inputs import Archive, expand
 from plait.schemas.errors import ConfigError
 from plait.schemas.manifest import MANIFEST_NAME, Manifest
@@ -119,8 +120,11 @@ def _claim(store: Store, plan: Plan) -> Manifest | None:
             raise ConfigError(
                 f"--out {store.root} is not empty and holds no build of plait: name another folder, or empty it"
             )
-        if store.put_new(PLAN, wanted.encode()):
-            return None
+        try:
+            if store.put_new(PLAN, wanted.encode()):
+                return None
+        except OSError as error:
+            raise ConfigError(f"cannot write to --out {store.root}: {error.strerror or error}") from error
         found = store.read(PLAN).decode()
     if found != wanted:
         raise ConfigError(
@@ -198,6 +202,9 @@ def run_plan(plan: Plan, store: Store, engine: Engine, watcher: Watcher, began: 
             plan.fetch.keep_opt_out(store)
         flow = Flow(engine, watcher, plan.recipe, plan.options, plan.archives, plan.fetch)
         shards = flow.run()
-        done = publish(store, flow, shards, missing=plan.missing, version=plait_version(), began=began)
+        try:
+            done = publish(store, flow, shards, missing=plan.missing, version=plait_version(), began=began)
+        except OSError as error:
+            raise storage_fault(store, error) or error from error
     store.remove("work")
     return done

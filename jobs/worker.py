@@ -6,6 +6,7 @@ without a ``__main__`` guard.
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import signal
@@ -20,6 +21,8 @@ from plait.jobs.work import Shuffle, Stage, Unit
 from plait.schemas.errors import ConfigError, UnitError
 from plait.schemas.receipts import Receipt
 
+HOPELESS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EACCES, errno.EPERM})
+
 
 def run_task(store: Store, task: Stage | Shuffle, unit: Unit) -> Receipt:
     """Run a unit of a stage, or a part of a shuffle."""
@@ -29,6 +32,16 @@ def run_task(store: Store, task: Stage | Shuffle, unit: Unit) -> Receipt:
     if not isinstance(low, int) or not isinstance(high, int):
         raise UnitError(f"{unit.label} of {task.stage.name} has no key range")
     return run_unit(store, task.stage, unit, sorted_rows(store, task, low, high))
+
+
+def storage_fault(store: Store, error: OSError) -> ConfigError | None:
+    """What to tell the user where a folder cannot be written to at all: trying again would not help."""
+    if error.errno not in HOPELESS:
+        return None
+    return ConfigError(
+        f"cannot write to {store.root}: {error.strerror}. Make room or mend it, and run the same command again: "
+        "what was done is kept"
+    )
 
 
 def _serve(tasks: Connection, answers: Connection, store: Store) -> None:
@@ -41,6 +54,8 @@ def _serve(tasks: Connection, answers: Connection, store: Store) -> None:
             answers.send((True, run_task(store, task, unit)))
         except ConfigError as error:
             answers.send((False, error))
+        except OSError as error:
+            answers.send((False, storage_fault(store, error) or UnitError(traceback.format_exc())))
         except Exception:
             # Whatever it was, a fault of ours or of the machine: the engine decides whether the unit is tried again.
             answers.send((False, UnitError(traceback.format_exc())))

@@ -218,6 +218,24 @@ def test_command_line_says_what_is_wrong_and_exits_2(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_full_disk_is_one_sentence_and_loses_nothing(archives: list[Path], corpus: Path, tmp_path: Path) -> None:
+    """A limit on the size of a file stands in for a full disk: both are an OSError in the middle of a write."""
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "plait.jobs", "build", *map(str, archives), "--out", str(out)]
+    command += ["--recipe", "annotate", "--workers", "2", "--shard-docs", "8"]
+    limited = (
+        "import os, resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)); "
+        "os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    done = subprocess.run([sys.executable, "-c", limited, *command], capture_output=True, text=True)
+    assert done.returncode == 2, done.stderr
+    assert "run the same command again" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert (out / "work/receipts").exists()
+    subprocess.run(command, check=True, capture_output=True)
+    assert _manifest(out).fingerprint == _manifest(corpus).fingerprint
+
+
 def test_urls_mode_keeps_what_no_archive_holds(archives: list[Path], tmp_path: Path) -> None:
     out = tmp_path / "out"
     options = Options(images="urls", shard_docs=8)
