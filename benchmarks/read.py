@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import resource
+import shutil
 import statistics
 import tempfile
 import time
@@ -33,7 +34,9 @@ def repeated(archives: list[Archive], target: int, out: Path) -> int:
     with out.open("wb") as file:
         while size < target:
             for archive in archives:
-                size += file.write(Path(archive.uri).read_bytes())
+                with Path(archive.uri).open("rb") as part:
+                    shutil.copyfileobj(part, file)
+                size = file.tell()
     return size
 
 

@@ -6,9 +6,9 @@ import contextlib
 import functools
 import io
 import os
+import secrets
 import shutil
 import struct
-import threading
 import zipfile
 import zlib
 from collections import deque
@@ -174,7 +174,7 @@ def _as_unit_error(archive: Archive) -> Iterator[None]:
 def written(path: Path) -> Iterator[BinaryIO]:
     """A file that appears under its name only when all of it is written; two processes may write the same."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.part")
+    part = path.with_name(f"{path.name}.{secrets.token_hex(8)}.part")
     try:
         with part.open("xb") as out:
             yield out
