@@ -64,11 +64,20 @@ class _Child:
 class Guard:
     """Runs a unit's parsers; `call` raises what they raise, or the verdict on a record that killed its process."""
 
-    def __init__(self, store: Store, folder: str, *, isolate: bool, last_chance: bool = False):
+    def __init__(
+        self,
+        store: Store,
+        folder: str,
+        *,
+        isolate: bool,
+        last_chance: bool = False,
+        cpu_s: int = WATCHDOG_CPU_S,
+    ):
         self._store = store
         self._folder = folder
         self._isolate = isolate
         self._last_chance = last_chance
+        self._cpu_s = cpu_s
         self._child: _Child | None = None
         self._verdicts = {
             path.rsplit("/", 1)[1].removesuffix(".json"): json.loads(store.read(path))["reason"]
@@ -88,13 +97,13 @@ class Guard:
         if record in self._verdicts:
             raise RecordError(self._verdicts[record], "recorded by an earlier attempt")
         if not self._isolate:
-            limit_cpu(WATCHDOG_CPU_S)
+            limit_cpu(self._cpu_s)
             return function(*args, **kwargs)
         if self._child is None:
             self._child = _Child()
         child = self._child
         try:
-            child.send.send((function, args, kwargs))
+            child.send.send((self._cpu_s, function, args, kwargs))
             ok, value = child.receive.recv()
         except (EOFError, ConnectionError):
             self._child = None
@@ -131,10 +140,10 @@ def _serve(receive: Connection, send: Connection) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     while True:
         try:
-            function, args, kwargs = receive.recv()
+            cpu_s, function, args, kwargs = receive.recv()
         except EOFError:
             return
-        limit_cpu(WATCHDOG_CPU_S)
+        limit_cpu(cpu_s)
         try:
             answer = (True, function(*args, **kwargs))
         except PlaitError as error:

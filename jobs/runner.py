@@ -77,6 +77,7 @@ def run_unit(store: Store, stage: Stage, unit: Unit, stream: Stream | None = Non
         f"work/verdicts/{stage.name}/{unit.id(stage)}",
         isolate=stage.guarded and earlier >= ISOLATE_FROM,
         last_chance=earlier >= LAST_CHANCE_FROM,
+        cpu_s=stage.watchdog_cpu_s,
     )
     context = Context(stage, unit, store, attempt, guard)
     run = stage.load()  # what importing costs is the worker's, not the unit's

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import pyarrow as pa
 
+from plait.jobs.guard import WATCHDOG_CPU_S
 from plait.schemas.receipts import Output, Receipt, identity
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Stage:
         params: settings that the runner reads; they and the version are the stage's fingerprint.
         version: raised when the runner's results change.
         guarded: whether it runs parsers that may hang or crash, so that a second attempt isolates each record.
+        watchdog_cpu_s: CPU seconds that a guarded parser may take for one record.
         memory: bytes that a unit may be expected to take, for engines that place by memory.
     """
 
@@ -42,6 +44,7 @@ class Stage:
     params: Mapping[str, Json] = field(default_factory=dict)
     version: int = 1
     guarded: bool = False
+    watchdog_cpu_s: int = WATCHDOG_CPU_S
     memory: int = 1 << 30
 
     @property
