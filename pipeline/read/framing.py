@@ -246,10 +246,13 @@ def _fast(source: Source, start: int, layout: Layout, run: _Run) -> Iterator[Fra
                 # the member, the last one got the place of this: it was the second record of the member before.
                 run.shared = before, 1 if before < place else 0
                 return
+            headers, size = _Headers(record.headers.items_bytes), record.content_length
+            if not size and (headers(b"content-length") or "").strip("0"):
+                run.trouble = "the record's length is folded"  # FastWARC takes that for 0
+                return
             before, place = max(place, start), offset
-            headers = _Headers(record.headers.items_bytes)
             kind = _KINDS.get(int(record.record_type)) or (headers(b"warc-type") or "").lower()
-            frame = run.last = Frame(offset, kind, headers, record.content_length, False, record.reader.read)
+            frame = run.last = Frame(offset, kind, headers, size, False, record.reader.read)
             run.offset = offset
             yield frame
             if frame.damage is not None:

@@ -103,8 +103,8 @@ def clean_url(url: str) -> str:
     url = url.strip()
     if url[:1] == "<" and url[-1:] == ">":
         url = url[1:-1].strip()
-    if url.startswith(": "):  # some writers repeat the colon of the header
-        url = url[2:].strip()
+    while url[:1] in (":", " ") or url.startswith("%20"):  # some writers repeat the header's colon, some fold the line
+        url = url[3:] if url[0] == "%" else url[1:]
     if not url.isprintable():
         url = _CONTROLS.sub("", url)
     return url.replace(" ", "%20")

@@ -165,6 +165,13 @@ def test_records_with_line_feeds_alone(folder: Path):
     assert [key(item) for item in items] == [(f"http://site.test/{number}", page) for number in range(3)]
 
 
+def test_folded_headers_in_a_record(folder: Path):
+    archive = ARCHIVES[False]
+    data = archive.data.replace(b"Content-Length: ", b"Content-Length: \r\n ").replace(b"URI: ", b"URI: \r\n\t")
+    items = read(folder / "a.warc", data)
+    assert [key(item) for item in items] == [key(item) for item in read(folder / "b.warc", archive.data)]
+
+
 def test_a_wrong_content_length_costs_its_record_at_most(folder: Path):
     archive = ARCHIVES[False]
     length = b"Content-Length: "

@@ -79,6 +79,10 @@ def test_media_types(text: str | None, parts: tuple[str, str | None]):
         (" http://a.test/a b ", "http://a.test/a%20b"),
         ("http://a.test/a\r\nb\x0cc", "http://a.test/abc"),
         (": http://a.test/", "http://a.test/"),
+        (":%20http://a.test/", "http://a.test/"),
+        ("%20http://a.test/", "http://a.test/"),
+        ("", ""),
+        (":", ""),
         ("http://a.test/日本", "http://a.test/日本"),
     ],
 )

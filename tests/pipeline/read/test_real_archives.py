@@ -9,6 +9,9 @@ import pytest
 from warcio.archiveiterator import ArchiveIterator
 
 from plait.pipeline.read import Limits, Loss, Record, Tally, expand, read_archive, read_payload
+from plait.pipeline.read.framing import _fast, _Run, _slow
+from plait.pipeline.read.places import layout_of
+from plait.pipeline.read.source import Source
 
 PEAK_MIB = 300  # over any hostile file; 45 measured
 SCRIPT = """
@@ -118,6 +121,22 @@ def test_a_crawl_as_arc_and_as_warc_gives_the_same_records(shared_data: Path, tm
     )
     assert arc == warc
     assert Counter(row[0] for row in arc) == {"page": 94, "image": 55, "redirect": 7}
+
+
+def test_fastwarc_and_warcio_give_the_same_bytes(shared_data: Path):
+    # FastWARC 2 is young: what it reads is compared with what warcio reads, record by record.
+    records = 0
+    for path in sorted((shared_data / "warc_images").glob("*.warc*")) + sorted(
+        (shared_data / "warc_made").glob("*.gz")
+    ):
+        both = []
+        for engine in (_fast, _slow):
+            with Source(path.open("rb"), path.name) as source:
+                layout = layout_of(source, 0)
+                both.append([(f.offset, f.kind, f.take(f.size)) for f in engine(source, 0, layout, _Run())])
+        assert both[0] == both[1], path.name
+        records += len(both[0])
+    assert records > 3000
 
 
 @pytest.mark.parametrize(
