@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections import Counter
 from collections.abc import Callable
 
 import numpy as np
@@ -231,7 +232,7 @@ def top_char_ratio(text: TextBatch) -> np.ndarray:
     for place, unit in enumerate(text.texts):
         bare = unit.replace(" ", "")
         if bare:
-            found[place] = max(map(bare.count, set(bare))) / len(bare)
+            found[place] = max(Counter(bare).values()) / len(bare)
     return found
 
 

@@ -11,6 +11,7 @@ import ipaddress
 import re
 from collections.abc import Sequence
 
+_IP_DIGITS = 7  # 3.2.1.4 is rather a section or a version; addresses of people have more digits
 EMAIL, PHONE, IP = "[EMAIL]", "[PHONE]", "[IP]"
 
 _EMAIL = re.compile(r"(?<![\w.+-])(?:mailto:)?[\w][\w.+-]{0,63}@(?:[\w](?:[\w-]{0,62})\.)+[^\W\d_]{2,24}(?![\w@])")
@@ -33,6 +34,8 @@ def _digits(text: str) -> int:
 
 
 def _public(match: re.Match[str]) -> str:
+    if "." in match[0] and _digits(match[0]) < _IP_DIGITS:
+        return match[0]
     try:
         return IP if ipaddress.ip_address(match[0]).is_global else match[0]
     except ValueError:

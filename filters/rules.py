@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from plait.filters.conditions import And, Columns, Compare, Condition, Leaf, Name, Not, Or, names, parse, verdict
 
+DOCUMENT_LANG = "document_lang"  # column with the document's language where ``lang`` is a line's or a node's
 SCOPES = ("line", "node", "document", "image", "pair")
 
 
@@ -55,9 +56,9 @@ class Rule:
 
     @property
     def scores(self) -> tuple[str, ...]:
-        """Names of the columns that the rule reads."""
+        """Names of the scores in the rule's condition; a rule for some languages reads the document's language too."""
         found = names(self.condition) if self.keep else ()
-        return (*found, "lang") if self.languages and "lang" not in found else found
+        return (*found, "lang") if self.languages and self.scope == "document" and "lang" not in found else found
 
 
 class Failures(NamedTuple):
@@ -80,7 +81,7 @@ def _kept(rule: Rule, columns: Columns) -> np.ndarray:
     found = verdict(rule.condition, columns)
     kept = found.true | ~found.known if rule.unknown_keeps else found.true
     if rule.languages:
-        spoken = columns["lang"].values
+        spoken = columns[DOCUMENT_LANG if DOCUMENT_LANG in columns.batch.schema.names else "lang"].values
         others = np.ones(columns.rows, bool)
         for language in rule.languages:
             others &= np.asarray(spoken != language, bool)

@@ -15,6 +15,7 @@ from plait.filters import (
     external,
     gopher,
     image_scores,
+    language,
     length,
     obelics,
     page_scores,
@@ -24,19 +25,6 @@ from plait.filters import (
 )
 from plait.filters.batch import DocumentBatch
 from plait.filters.score import Score
-
-_LANGUAGE = (
-    Score(
-        "lang",
-        ("node", "document"),
-        pa.string(),
-        "Language by fastText lid.176, ISO 639; und without letters.",
-        stored=False,
-    ),
-    Score(
-        "lang_score", ("node", "document"), pa.float32(), "Probability that fastText gives the language.", stored=False
-    ),
-)
 
 _QUALITY = (
     Score(
@@ -51,7 +39,7 @@ _QUALITY = (
 SCORES: dict[str, Score] = {
     score.name: score
     for family in (
-        _LANGUAGE, length.SCORES, composition.SCORES, gopher.SCORES, repetition.SCORES, phrases.SCORES,
+        language.SCORES, length.SCORES, composition.SCORES, gopher.SCORES, repetition.SCORES, phrases.SCORES,
         wordlists.SCORES, boilerplate.SCORES, context.SCORES, obelics.SCORES, chinese.SCORES, page_scores.SCORES,
         image_scores.SCORES, external.SCORES, _QUALITY,
     )

@@ -26,7 +26,7 @@ from plait.filters.page_scores import compute_page
 from plait.filters.pii import masked_all
 from plait.filters.quality import quality
 from plait.filters.recipe import Recipe
-from plait.filters.rules import Rule, first_failure
+from plait.filters.rules import DOCUMENT_LANG, Rule, first_failure
 from plait.filters.scores import SCORES, compute
 from plait.schemas.documents import PAGE, document_schema
 from plait.schemas.ledger import DROP, NODE_SAMPLE
@@ -128,23 +128,16 @@ def _batch(columns: Mapping[str, pa.Array], rows: int) -> pa.RecordBatch:
 def _unit_columns(flow: _Flow, rules: Sequence[Rule], scope: str) -> pa.RecordBatch:
     """The columns that rules of a scope below the document read."""
     documents = flow.documents
-    names = _distinct(name for rule in rules for name in rule.scores)
+    asked = _distinct(name for rule in rules for name in rule.scores)
     units = {"line": documents.by_line, "node": documents.by_node}
-    rows = len(documents.nodes) if scope == "image" else len(units[scope])
-    columns = compute([name for name in names if name not in ("lang", "lang_score")], scope, documents)
-    if "lang" in names or "lang_score" in names:
-        found = identify(units[scope].texts) if scope == "node" and _asks_node_language(rules) else None
-        if found is not None:
-            columns["lang"], columns["lang_score"] = pa.array(found.lang, pa.string()), pa.array(found.score)
-        elif scope == "image":
-            columns["lang"] = flow.lang.take(pa.array(documents.document_of_node))
-        else:
-            columns["lang"] = pa.array(list(units[scope].langs), pa.string())
-    return _batch(columns, rows)
-
-
-def _asks_node_language(rules: Sequence[Rule]) -> bool:
-    return any(name in rule.keep for rule in rules for name in ("lang",))
+    columns = compute([name for name in asked if name not in ("lang", "lang_score")], scope, documents)
+    if "lang" in asked or "lang_score" in asked:  # scores of a text node only
+        found = identify(documents.by_node.texts)
+        columns["lang"], columns["lang_score"] = pa.array(found.lang, pa.string()), pa.array(found.score, pa.float32())
+    if any(rule.languages for rule in rules):
+        spoken = flow.lang.take(pa.array(documents.document_of_node)) if scope == "image" else list(units[scope].langs)
+        columns[DOCUMENT_LANG] = pa.array(spoken, pa.string())
+    return _batch(columns, len(documents.nodes) if scope == "image" else len(units[scope]))
 
 
 def _sample(flow: _Flow, places: np.ndarray, reasons: Sequence[str], values: np.ndarray, texts: Sequence[str]) -> None:

@@ -60,7 +60,7 @@ def test_ngram_statistics_equal_their_definition(texts: list[str]):
         assert repetition(batch).duplicate_chars(n).tolist() == [naive_duplicates(text, n) for text in texts]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(TEXTS)
 def test_no_score_depends_on_the_neighbours(texts: list[str]):
     whole = TextBatch.of(texts, ["en"] * len(texts))
