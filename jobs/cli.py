@@ -33,7 +33,10 @@ RecipeName = Annotated[str, typer.Option("--recipe", help="A built-in recipe, or
 Workers = Annotated[int | None, typer.Option("--workers", help="Processes; one a core by default.")]
 Images = Annotated[
     str,
-    typer.Option("--images", help="archive: keep images that the archives hold; urls: the others too, as URLs; none."),
+    typer.Option(
+        "--images",
+        help="archive: keep images that the archives hold; urls: the others too, as URLs; http: fetch them; none.",
+    ),
 ]
 Format = Annotated[str, typer.Option("--format", help="Of the shards: parquet, webdataset, or both with a comma.")]
 ShardDocs = Annotated[int, typer.Option("--shard-docs", help="Documents a shard.")]
@@ -44,6 +47,14 @@ Extractor = Annotated[
 EngineName = Annotated[str, typer.Option("--engine", help="local, ray or spark; the corpus is the same.")]
 RayAddress = Annotated[str | None, typer.Option("--ray-address", help="Of a running cluster, such as auto.")]
 SparkMaster = Annotated[str | None, typer.Option("--spark-master", help="Of a cluster, such as spark://host:7077.")]
+Contact = Annotated[
+    str, typer.Option("--user-agent-contact", help="Your web page or e-mail address, told to every server asked.")
+]
+OptOutList = Annotated[str, typer.Option("--opt-out", help="File of domains and URLs, one a line, never to be asked.")]
+HostRate = Annotated[float, typer.Option("--host-rate", help="Requests a second at one host; 0 for no limit.")]
+HostConcurrency = Annotated[int, typer.Option("--host-concurrency", help="Requests at a time at one host.")]
+FetchConcurrency = Annotated[int, typer.Option("--fetch-concurrency", help="Requests at a time of one worker.")]
+AllowLoopback = Annotated[bool, typer.Option("--allow-loopback", hidden=True)]
 Corpus = Annotated[str, typer.Argument(help="Folder of a corpus, a path or a URL.")]
 
 
@@ -93,6 +104,12 @@ def build(
     engine: EngineName = "local",
     ray_address: RayAddress = None,
     spark_master: SparkMaster = None,
+    user_agent_contact: Contact = "",
+    opt_out: OptOutList = "",
+    host_rate: HostRate = 10.0,
+    host_concurrency: HostConcurrency = 4,
+    fetch_concurrency: FetchConcurrency = 128,
+    allow_loopback: AllowLoopback = False,
 ) -> None:
     """Build a corpus from archives. Stop it any time: the same command goes on where it was.
 
@@ -100,13 +117,15 @@ def build(
     """
     from plait.jobs.building import build as run
     from plait.jobs.engines import EngineChoice
+    from plait.jobs.fetching import Fetching
     from plait.jobs.progress import Terminal
 
     console = Console()
     with _errors():
+        fetching = Fetching(user_agent_contact, opt_out, host_rate, host_concurrency, fetch_concurrency, allow_loopback)
         manifest = run(
             inputs, out, recipe=recipe, workers=workers, options=_options(images, form, shard_docs, retain),
-            extractor=extractor, watcher=Terminal(console),
+            extractor=extractor, fetching=fetching, watcher=Terminal(console),
             engine=EngineChoice(engine, workers, ray_address, spark_master),
         )  # fmt: skip
         from plait.jobs.summary import summary
@@ -138,7 +157,8 @@ def plan(
         count = workers if workers is not None else default_workers()
         if count < 1:
             raise ConfigError(f"--workers must be 1 or more, not {count}")
-        checked = make_plan(inputs, recipe=recipe, options=_options(images, "parquet", 1000, "kept"))
+        offline = "archive" if images == "http" else images  # what servers will answer cannot be estimated
+        checked = make_plan(inputs, recipe=recipe, options=_options(offline, "parquet", 1000, "kept"))
         found = estimate(checked, count)
         if as_json:
             typer.echo(json.dumps(asdict(found), indent=1))

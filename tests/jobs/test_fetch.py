@@ -1,0 +1,218 @@
+"""Builds that fetch: each URL asked once, recorded, never again; what was fetched is in the corpus."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from plait.jobs import Options, audit, build
+from plait.jobs.fetching import Fetching
+from plait.schemas.errors import ConfigError
+from plait.schemas.manifest import Manifest
+from tests.archives import WarcBuilder, picture
+from tests.jobs.corpora import article
+from tests.pipeline.fetch.servers import Server, message
+
+HTTP = Options(images="http", shard_docs=8)
+MANNERS = Fetching(contact="https://site.test/about", host_rate=0, host_concurrency=4, allow_loopback=True)
+DOCUMENTS = 12
+
+
+class Site:
+    """A server in a thread of its own; `gate` holds back answers from the given one on, until `release`."""
+
+    def __init__(self, gate: int | None = None) -> None:
+        self.gate = gate
+        self.reached = threading.Event()
+        self._loop = asyncio.new_event_loop()
+        self._open = asyncio.Event()
+        self._answered = 0
+        self.server = Server(self._reply)
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        started = threading.Event()
+        self._loop.call_soon(lambda: self._loop.create_task(self._start(started)))
+        self._thread.start()
+        assert started.wait(10)
+
+    def _run(self) -> None:
+        self._loop.run_forever()
+        self._loop.close()
+
+    async def _start(self, started: threading.Event) -> None:
+        await self.server.start()
+        started.set()
+
+    async def _reply(self, path: str, headers: dict[str, str], writer: asyncio.StreamWriter) -> None:
+        if path == "/robots.txt":
+            writer.write(message(b"User-agent: plait\nDisallow: /secret/\n", kind="text/plain"))
+        elif path.startswith("/.well-known/"):
+            writer.write(message(b"", "404 Not Found"))
+        elif path.startswith(("/img/", "/secret/")):
+            self._answered += 1
+            if self.gate is not None and self._answered > self.gate:
+                self.reached.set()
+                await self._open.wait()
+            writer.write(message(picture(320, 240, int(path.rpartition("/")[2].removesuffix(".jpg")))))
+        elif path.startswith("/noai/"):
+            writer.write(message(picture(320, 240, 5), X_Robots_Tag="noai, noimageai"))
+        elif path.startswith("/moved/"):
+            writer.write(message(b"", "301 Moved Permanently", Location=path.replace("/moved/", "/img/")))
+        else:
+            writer.write(message(b"", "404 Not Found"))
+
+    def release(self) -> None:
+        self._loop.call_soon_threadsafe(self._open.set)
+
+    def stop(self) -> None:
+        asyncio.run_coroutine_threadsafe(self.server.stop(), self._loop).result(10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+
+    @property
+    def pictures(self) -> list[str]:
+        return [path for path in self.server.asked if not path.startswith(("/robots", "/.well"))]
+
+
+@contextmanager
+def site(gate: int | None = None) -> Iterator[Site]:
+    running = Site(gate)
+    try:
+        yield running
+    finally:
+        running.stop()
+
+
+def write_archive(path: Path, port: int, per_document: int = 3) -> Path:
+    """Pages whose pictures no archive holds, but for one; a picture that all share, and some that cannot be had."""
+    archive, base = WarcBuilder(info=True), f"http://127.0.0.2:{port}"
+    for number in range(DOCUMENTS):
+        own = [f"{base}/img/{number * 100 + n}.jpg" for n in range(per_document)]
+        others = [
+            f"{base}/img/9000.jpg", f"{base}/secret/1.jpg", f"{base}/noai/1.jpg", f"{base}/gone.jpg", "/held.jpg",
+            f"{base}/moved/{number * 100 + 50}.jpg", "http://10.0.0.1/x.jpg",
+        ]  # fmt: skip
+        archive.response(f"http://site.test/story/{number}", article(number, [*own, *others]))
+    archive.response("http://site.test/held.jpg", picture(320, 240, 77_777), "image/jpeg")
+    return archive.save(path)
+
+
+def rows_of(corpus: Path) -> list[dict[str, object]]:
+    return [row for path in sorted((corpus / "data").glob("*.parquet")) for row in pq.read_table(path).to_pylist()]
+
+
+def fetched_of(corpus: Path) -> list[dict[str, object]]:
+    return pa.concat_tables(pq.read_table(path) for path in (corpus / "ledger/fetched").glob("*.parquet")).to_pylist()
+
+
+def test_each_distinct_url_is_asked_once_and_its_picture_is_in_every_document(tmp_path: Path) -> None:
+    with site() as server:
+        archive = write_archive(tmp_path / "pages.warc.gz", server.server.port)
+        out = tmp_path / "out"
+        done = build([str(archive)], str(out), recipe="annotate", workers=2, options=HTTP, fetching=MANNERS)
+        asked = Counter(server.pictures)
+        agents = {headers["user-agent"] for headers in server.server.headers}
+    assert set(asked.values()) == {1}  # the shared ones too, and what a redirect leads to
+    assert not any(path.startswith("/secret/") for path in asked)
+    assert len(agents) == 1
+    assert "https://site.test/about" in agents.pop()
+    rows = rows_of(out)
+    assert len(rows) == DOCUMENTS
+    for row in rows:
+        infos = [info for info in row["image_info"] if info]
+        assert len(infos) == 6  # three of its own, the shared one, the archive's, the redirected one
+        assert sum(info["archive"] is None for info in infos) == 5
+        held = [image["bytes"] for image in row["images"] if image]
+        assert all(data[:2] == b"\xff\xd8" for data in held)
+    reasons = Counter(row["reason"] for row in fetched_of(out))
+    assert reasons == {
+        None: DOCUMENTS * 4 + 1, "fetch_robots": 1, "opted_out": 1, "fetch_status": 1, "fetch_refused_address": 1,
+    }  # fmt: skip
+    drops = pa.concat_tables(pq.read_table(path) for path in (out / "ledger/drops").glob("*.parquet")).to_pylist()
+    dropped = Counter(drop["reason"] for drop in drops if drop["scope"] == "image")
+    for reason in ("fetch_robots", "fetch_status", "fetch_refused_address"):
+        assert dropped[reason] == DOCUMENTS, (reason, dropped)
+    assert audit(str(out)).faults == ()
+    assert done.totals.images == DOCUMENTS * 6
+    assert not (out / "work").exists()
+
+
+def _start(archive: Path, out: Path) -> subprocess.Popen[bytes]:
+    command = [
+        sys.executable, "-m", "plait.jobs", "build", str(archive), "--out", str(out), "--recipe", "annotate",
+        "--images", "http", "--user-agent-contact", MANNERS.contact, "--host-rate", "0", "--workers", "2",
+        "--shard-docs", "8", "--allow-loopback",
+    ]  # fmt: skip
+    return subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+def test_killed_in_a_fetch_it_repeats_only_what_was_in_flight(tmp_path: Path) -> None:
+    with site(gate=25) as server:
+        archive = write_archive(tmp_path / "pages.warc.gz", server.server.port)
+        out = tmp_path / "out"
+        running = _start(archive, out)
+        assert server.reached.wait(60), running.stderr.read() if running.poll() is not None else "no request"
+        os.killpg(running.pid, signal.SIGKILL)
+        running.communicate()
+        before = Counter(server.pictures)
+        server.release()
+        again = _start(archive, out)
+        _, errors = again.communicate(timeout=120)
+        assert again.returncode == 0, errors.decode()
+        asked = Counter(server.pictures)
+        fresh = build(
+            [str(archive)], str(tmp_path / "new"), recipe="annotate", workers=1, options=HTTP, fetching=MANNERS
+        )
+    repeated = [path for path, count in asked.items() if count > 1]
+    assert 0 < len(before) < len(asked)  # it was killed in the middle
+    assert len(repeated) <= MANNERS.host_concurrency
+    assert max(asked.values()) <= 2
+    ends = Counter(row["url"] for row in fetched_of(out))
+    assert set(ends.values()) == {1}
+    assert len(ends) == len({row["url"] for row in fetched_of(tmp_path / "new")})
+    assert Manifest.from_json((out / "manifest.json").read_text()).fingerprint == fresh.fingerprint
+    assert audit(str(out)).faults == ()
+
+
+def test_a_list_of_opted_out_domains_and_urls_is_never_asked(tmp_path: Path) -> None:
+    with site() as server:
+        port = server.server.port
+        archive = write_archive(tmp_path / "pages.warc.gz", port)
+        listed = tmp_path / "opt-out.txt"
+        listed.write_text(f"# asked by mail\nhttp://127.0.0.2:{port}/img/9000.jpg\nother.test\n")
+        manners = Fetching(MANNERS.contact, str(listed), 0, 4, 128, True)
+        build([str(archive)], str(tmp_path / "out"), recipe="annotate", workers=1, options=HTTP, fetching=manners)
+        assert "/img/9000.jpg" not in server.pictures
+        assert "/img/100.jpg" in server.pictures
+        listed.write_text("127.0.0.2\n")
+        before = len(server.server.asked)
+        build([str(archive)], str(tmp_path / "none"), recipe="annotate", workers=1, options=HTTP, fetching=manners)
+        assert len(server.server.asked) == before
+
+
+@pytest.mark.parametrize(
+    ("fetching", "option"),
+    [
+        (Fetching(), "--user-agent-contact"),
+        (Fetching(contact="nobody"), "--user-agent-contact"),
+        (Fetching(contact="me@site.test", host_rate=-1), "--host-rate"),
+        (Fetching(contact="me@site.test", host_concurrency=0), "--host-concurrency"),
+        (Fetching(contact="me@site.test", opt_out="nowhere.txt"), "--opt-out"),
+    ],
+)
+def test_wrong_settings_name_their_option_and_write_nothing(fetching: Fetching, option: str, tmp_path: Path) -> None:
+    archive = write_archive(tmp_path / "pages.warc.gz", 80)
+    with pytest.raises(ConfigError, match=option):
+        build([str(archive)], str(tmp_path / "out"), recipe="annotate", workers=1, options=HTTP, fetching=fetching)
+    assert not (tmp_path / "out").exists()
