@@ -6,6 +6,8 @@ import contextlib
 import itertools
 import logging
 import pickle
+import re
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,10 +31,14 @@ if TYPE_CHECKING:
 AHEAD = 2  # units submitted for each CPU of the cluster: enough to keep it busy, few enough to keep the driver small
 BLOCK_BYTES = 32 << 20  # of rows, from a scanning task
 ANSWER = "answer"
+_MOVED = re.compile(r"HashShuffleMap\(.*?Output size bytes per block: [^\n]*, (\d+) total", re.DOTALL)
 
 
 class RayEngine:
     """Runs on a Ray cluster: the one that is connected, the one at an address, or one of this machine.
+
+    Attributes:
+        moved: bytes that went through each shuffle, uncompressed, as Ray Data's own statistics have it.
 
     Args:
         store: the build's folder; workers must be able to open it.
@@ -46,6 +52,7 @@ class RayEngine:
         except ImportError as error:
             raise ConfigError("--engine ray needs Ray: pip install 'plait[ray]'") from error
         self._store = Store(str(Path(store.root).resolve())) if store.is_local else store
+        self.moved: Counter[str] = Counter()
         self._ours = not ray.is_initialized()
         if self._ours:
             try:
@@ -140,8 +147,10 @@ class RayEngine:
                 [{"group": pickle.dumps(group)} for group in groups], override_num_blocks=len(groups)
             ).map_batches(read, batch_size=1, batch_format="pyarrow")
             parts = rows.groupby(PART, num_partitions=len(exchange.units))
-            for answers in parts.map_groups(run_part, batch_format="pyarrow").iter_batches(batch_format="pyarrow"):
+            answered = parts.map_groups(run_part, batch_format="pyarrow")
+            for answers in answered.iter_batches(batch_format="pyarrow"):
                 yield from answers.column(ANSWER).to_pylist()
+            self.moved[shuffle.stage.name] += sum(map(int, _MOVED.findall(answered.stats())))
 
 
 def _blocks(batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:

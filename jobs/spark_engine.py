@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import sys
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,12 +39,13 @@ SETTINGS = {
 }
 
 
-def start_session(master: str | None, workers: int | None) -> SparkSession:
+def start_session(master: str | None, workers: int | None, more: Mapping[str, str] | None = None) -> SparkSession:
     """A Spark session of our own.
 
     Args:
         master: URL of a cluster's master; None runs Spark in this process' JVM.
         workers: cores of a Spark without a cluster; None: all.
+        more: settings of Spark's.
 
     Raises:
         ConfigError: no Java, or no such master.
@@ -57,7 +58,7 @@ def start_session(master: str | None, workers: int | None) -> SparkSession:
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # else workers run whatever `python3` is on their path
     # A local Spark tries a failed task again only where its master's URL says how often.
     builder = SparkSession.builder.master(master or f"local[{workers or '*'},{ATTEMPTS}]").appName("plait")
-    for name, value in SETTINGS.items():
+    for name, value in {**SETTINGS, **(more or {})}.items():
         builder = builder.config(name, value)
     if master is None:
         builder = builder.config("spark.driver.host", "127.0.0.1").config("spark.driver.bindAddress", "127.0.0.1")
@@ -132,6 +133,7 @@ class SparkEngine:
         waves = [waiting[start : start + size] for start in range(0, len(waiting), size)]
 
         def job(wave: list[int]) -> list[bytes]:
+            self._spark.sparkContext.setJobDescription(stage.name)
             return self._collect(self._wave(stage, [units[number] for number in wave], empty))
 
         pool = ThreadPoolExecutor(WAVES)
@@ -169,6 +171,7 @@ class SparkEngine:
             for part, rows in itertools.groupby(_by_part(batches), key=lambda piece: piece[0]):
                 yield _answer(exchange.run(part, (batch for _, batch in rows)))
 
+        self._spark.sparkContext.setJobDescription(shuffle.stage.name)
         columns = [
             sql.col(name).desc_nulls_last() if descending else sql.col(name).asc_nulls_last()
             for name, descending in exchange.sorting
