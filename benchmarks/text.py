@@ -189,13 +189,13 @@ def datatrove(texts: list[str], venv: Path) -> None:
     )
     # Ours identifies the language too, which datatrove's four filters do not: it is stated apart.
     rate = len(texts) / peer["cpu"]
-    print(
-        f"datatrove {rate:.1f} docs/CPU-s; plait cold {len(texts) / cold:.0f} ({len(texts) / cold / rate:.1f}x), ",
-        end="",
-    )
-    print(
-        f"warm {len(texts) / warm:.0f} ({len(texts) / warm / rate:.1f}x), language included ({identify / cold:.0%} of cold)"
-    )
+    print(f"datatrove {rate:.1f} docs/CPU-s")
+    for name, seconds in (("cold", cold), ("warm", warm)):
+        bare = seconds - identify
+        print(
+            f"plait {name} {len(texts) / seconds:.0f} docs/CPU-s ({len(texts) / seconds / rate:.1f}x); "
+            f"without language {len(texts) / bare:.0f} ({len(texts) / bare / rate:.1f}x)"
+        )
 
 
 def language_seconds(batches: Sequence[pa.RecordBatch]) -> float:
@@ -241,7 +241,7 @@ def recipes(texts: list[str], count: int) -> None:
         _, warm = run(batches, recipe)
         kept = sum(result.kept.num_rows for result in results)
         print(
-            f"{name:14} cold {len(cut) / cold:6.0f} docs/CPU-s   warm {len(cut) / warm:6.0f}   kept {kept / len(cut):.1%}"
+            f"{name:14} docs/CPU-s cold {len(cut) / cold:6.0f}  warm {len(cut) / warm:6.0f}  kept {kept / len(cut):.1%}"
         )
 
 
@@ -264,9 +264,8 @@ def language(folder: Path) -> None:
         ours[path.stem] = float(np.mean([lang in right for lang in found]))
         theirs[path.stem] = float(np.mean([lang in right for lang in plain]))
         confused[path.stem].update(lang for lang in found if lang not in right)
-    print(
-        f"{len(ours)} languages: plait {np.mean(list(ours.values())):.2%}, bare fastText {np.mean(list(theirs.values())):.2%}"
-    )
+    mean, plain_mean = np.mean(list(ours.values())), np.mean(list(theirs.values()))
+    print(f"{len(ours)} languages: plait {mean:.2%}, bare fastText {plain_mean:.2%}")
     for name, value in sorted(ours.items(), key=lambda item: item[1]):
         if value < 1:
             seen = ", ".join(f"{lang} {count}" for lang, count in confused[name].most_common(3))

@@ -36,7 +36,7 @@ def test_personal_data_goes(text: str, expected: str):
     [
         "on 2024-05-17 at 12:30:45",
         "version 1.2.3.4000", "192.168.0.1 and 127.0.0.1", "ISBN 978-3-16-148410-0",
-        "chapter 3.2.1.4", "1,234,567.89 EUR", "pi is 3.14159265358979", "between 1914-1918 and 1939-1945", "10.1000/182",
+        "chapter 3.2.1.4", "1,234,567.89 EUR", "pi is 3.14159265358979", "between 1914-1918 and 1939-1945",
         "@mention and user@host", "see RFC 2822, section 3.4.1", "time 10:20:30:40", "order 20231104123456", "a@b",
         "C++ std::vector::iterator", "1 000 000 000 people", "17/05/2024 18:00",
     ],

@@ -162,3 +162,12 @@ def test_resources_are_relative_to_the_recipe_and_must_exist(tmp_path: Path):
         available("blocked_domains", recipe)
     (tmp_path / "block.txt").write_text("bad.test\n", "utf-8")
     assert available("blocked_domains", recipe)
+
+
+def test_the_documentation_names_every_score_and_every_recipe():
+    docs = Path(__file__).resolve().parents[2] / "docs"
+    filters, recipes = (docs / "filters.md").read_text("utf-8"), (docs / "recipes.md").read_text("utf-8")
+    for name, score in SCORES.items():
+        assert f"| `{name}` | {', '.join(score.scopes)} |" in filters
+    for name in recipe_names():
+        assert f"| `{name}` | {load_recipe(name).description} {len(load_recipe(name).rules)} rules." in recipes
