@@ -247,11 +247,11 @@ def _fast(source: Source, start: int, layout: Layout, run: _Run) -> Iterator[Fra
                 run.shared = before, 1 if before < place else 0
                 return
             headers, size = _Headers(record.headers.items_bytes), record.content_length
-            if not size and (headers(b"content-length") or "").strip("0"):
-                run.trouble = "the record's length is folded"  # FastWARC takes that for 0
+            kind = _KINDS.get(int(record.record_type)) or (headers(b"warc-type") or "").lower()
+            if not kind or "\n" in kind or (not size and (headers(b"content-length") or "").strip("0")):
+                run.trouble = "the record's headers end in line feeds or are folded"  # FastWARC makes nothing of those
                 return
             before, place = max(place, start), offset
-            kind = _KINDS.get(int(record.record_type)) or (headers(b"warc-type") or "").lower()
             frame = run.last = Frame(offset, kind, headers, size, False, record.reader.read)
             run.offset = offset
             yield frame

@@ -64,6 +64,8 @@ def read_message(frame: Frame, limits: Limits, *, image_payloads: bool) -> Recor
 
 
 def _message(frame: Frame, url: str, limits: Limits, image_payloads: bool) -> Record | Loss | str:
+    if not url:
+        raise RecordError("record_malformed", "the record names no URL")
     if frame.kind == "revisit":
         return _revisit(frame, url, limits)
     block = _block(frame, url, limits)
@@ -95,7 +97,7 @@ def _vague_html(mime: str, sample: bytes) -> bool:
 
 
 def _block(frame: Frame, url: str, limits: Limits) -> _Block | None:
-    if not url or url.startswith(("dns:", "whois:", "metadata:")):
+    if url.startswith(("dns:", "whois:", "metadata:")):
         return None
     stated = frame.header(b"content-type") or ""
     head: Head | None = None
@@ -178,8 +180,6 @@ def _base32(digest: bytes) -> str:
 def _revisit(frame: Frame, url: str, limits: Limits) -> Record | Loss | str:
     first = frame.take(min(_FIRST, limits.head_bytes))
     head = parse_head(first, whole=frame.taken >= frame.size) if first else None
-    if not url:
-        return "other"
     mime, charset = media_type(head.headers.get("content-type") if head else None)
     block = _Block(url, _captured(frame, head), head, mime, charset, b"", False)
     if head is not None and head.status in _REDIRECTS:

@@ -212,6 +212,13 @@ def test_a_record_without_a_date_takes_that_of_the_answer(tmp_path: Path):
     assert (loss.reason, loss.detail) == ("record_malformed", "no capture time: 'soon'")
 
 
+def test_a_record_without_a_url_is_malformed(tmp_path: Path):
+    archive = WarcBuilder()
+    archive.response("http://site.test/", PAGE, warc=[("WARC-Target-URI", "")])
+    loss = one(archive, tmp_path)
+    assert (loss.reason, loss.detail) == ("record_malformed", "the record names no URL")
+
+
 def test_a_large_page_is_refused_by_its_stated_length_without_being_read(tmp_path: Path):
     archive = WarcBuilder()
     archive.response("http://site.test/big", html("x" * 3_000_000))

@@ -153,16 +153,21 @@ def test_garbage_empty_members_and_zeros_between_records(folder: Path):
     )
 
 
-def test_records_with_line_feeds_alone(folder: Path):
-    page = html("<p>x</p>").replace(b"\n", b"")
+@pytest.mark.parametrize("ends", ["nnn", "rnr", "rrn", "nrn", "rnnr"])
+@pytest.mark.parametrize("compressed", [True, False])
+def test_records_with_line_feeds_alone_among_others(folder: Path, ends: str, compressed: bool):
+    page = html("<p>x</p>")
     http = b"HTTP/1.1 200 OK\nContent-Type: text/html\n\n" + page
-    record = (
-        b"WARC/1.0\nWARC-Type: response\nWARC-Target-URI: http://site.test/%d\nWARC-Date: 2024-05-01T12:00:00Z\n"
-        b"Content-Type: application/http; msgtype=response\nContent-Length: %d\n\n%s\n\n"
-    )
-    data = b"".join(record % (number, len(http), http) for number in range(3))
+    data = b""
+    for number, end in enumerate(ends):
+        head = (
+            b"WARC/1.0\nWARC-Type: response\nWARC-Target-URI: http://site.test/%d\nWARC-Date: 2024-05-01T12:00:00Z\n"
+            b"Content-Type: application/http; msgtype=response\nContent-Length: %d\n\n" % (number, len(http))
+        )
+        record = (head if end == "n" else head.replace(b"\n", b"\r\n")) + http + b"\r\n\r\n"
+        data += gzip.compress(record) if compressed else record
     items = read(folder / "a.warc", data)
-    assert [key(item) for item in items] == [(f"http://site.test/{number}", page) for number in range(3)]
+    assert [key(item) for item in items] == [(f"http://site.test/{number}", page) for number in range(len(ends))]
 
 
 def test_folded_headers_in_a_record(folder: Path):
