@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import random
@@ -18,7 +19,8 @@ import pytest
 from plait.jobs import Options, audit, build
 from plait.schemas.errors import ConfigError
 from plait.schemas.manifest import Manifest
-from tests.jobs.corpora import write_archives
+from tests.archives import WarcBuilder, html, picture
+from tests.jobs.corpora import prose, write_archives
 
 SMALL = Options(shard_docs=8)
 
@@ -254,6 +256,29 @@ def test_none_mode_keeps_documents_on_their_text(archives: list[Path], tmp_path:
     assert done.totals.images == done.totals.image_urls == 0
     assert done.totals.documents == 25  # the page with the tiny picture too
     assert audit(str(out)).faults == ()
+
+
+def test_inline_pictures_opt_outs_and_retained_drops(tmp_path: Path) -> None:
+    shown = base64.b64encode(picture(300, 200, 1)).decode()
+    body = f"<article><p>{prose(1)}</p><img src='data:image/jpeg;base64,{shown}'><p>{prose(2)}</p></article>"
+    archive = WarcBuilder()
+    archive.response("http://a.test/inline", html(body))
+    archive.response("http://a.test/noai", html(body.replace("river", "brook")), headers=[("X-Robots-Tag", "noai")])
+    refused = html(f"<article><p>{prose(3)}</p><img src='/c.jpg'><p>{prose(4)}</p></article>")
+    archive.response("http://a.test/refused", refused)
+    archive.response("http://a.test/c.jpg", picture(300, 200, 2), "image/jpeg", headers=[("X-Robots-Tag", "noimageai")])
+    archive.response("http://a.test/plain", html(f"<article><p>{prose(5)}</p><p>{prose(6)}</p></article>"))
+    path, out = archive.save(tmp_path / "a.warc.gz"), tmp_path / "out"
+    options = Options(retain="all")
+    done = build([str(path)], str(out), recipe="annotate", workers=1, options=options)
+    [row] = _rows(out)
+    assert row["url"] == "http://a.test/inline"
+    assert [image["bytes"] for image in row["images"] if image] == [picture(300, 200, 1)]
+    reasons = {reason for line in done.funnel for reason in line.dropped}
+    assert "opted_out" in reasons
+    assert audit(str(out)).faults == ()
+    kept = [name.name for name in (out / "ledger/documents").iterdir()]
+    assert any(name.startswith("documents-") for name in kept)
 
 
 def test_plan_of_a_build_is_remembered_by_content(corpus: Path, archives: list[Path]) -> None:
