@@ -100,6 +100,8 @@ def energon_files(shards: Mapping[str, int]) -> dict[str, str]:
 
 _SAMPLE_LOADER: Final = '''"""Energon's view of a plait corpus: texts and images of a document in reading order."""
 
+import json
+
 
 def part_filter(part: str) -> bool:
     return True
@@ -107,6 +109,8 @@ def part_filter(part: str) -> bool:
 
 def sample_loader(raw: dict) -> dict:
     sample = raw["json"]
+    if isinstance(sample, bytes):  # auto_decode is off
+        sample = json.loads(sample)
     missing = [name for name in sample["members"] if name != "json" and name not in raw]
     if missing:
         raise ValueError(f"sample {raw['__key__']} lacks {missing}: the shard is cut off")
