@@ -202,9 +202,7 @@ class Fetcher:
         """One attempt of one URL: its answer, or its next attempt, at this host or another."""
         try:
             delay = await self._origins.check(job.at)
-            if delay > host.delay:
-                host.delay = delay
-                self._turns.put_off(host, asyncio.get_running_loop().time() + delay)
+            self._turns.met(host, delay, asyncio.get_running_loop().time())
             answer = await self._ask(host, job)
         except Refusal as refusal:
             self._failed(host, job, refusal)

@@ -14,6 +14,9 @@ from dataclasses import dataclass, field
 
 from yarl import URL
 
+HELD_HOSTS = 20_000
+"""Hosts from which on those that are idle and well are forgotten."""
+
 
 @dataclass(slots=True)
 class Job:
@@ -51,7 +54,8 @@ class Host:
     next_start: float = 0.0
     delay: float = 0.0
     failures: int = 0  # in a row
-    dead: str | None = None  # the reason of the failures, once there were too many
+    dead: str | None = None  # why it is asked no more
+    known: bool = False  # whether it has said what it asks of robots; until then it is asked one thing at a time
     listed: bool = False
 
 
@@ -85,6 +89,8 @@ class Turns:
         name = host_name(job.at)
         host = self._hosts.get(name)
         if host is None:
+            if len(self._hosts) >= HELD_HOSTS and len(self._hosts) % HELD_HOSTS == 0:
+                self._forget()
             host = self._hosts[name] = Host(name)
         if first:
             host.queue.appendleft(job)
@@ -99,7 +105,8 @@ class Turns:
         self.waiting += 1
 
     def _offer(self, host: Host) -> None:
-        if host.queue and not host.listed and (host.active < self._most or host.dead is not None):
+        most = self._most if host.known else 1
+        if host.queue and not host.listed and (host.active < most or host.dead is not None):
             heapq.heappush(self._due, (host.next_start, next(self._serial), host))
             host.listed = True
 
@@ -132,8 +139,29 @@ class Turns:
         """A job of the host is no longer in flight."""
         host.active -= 1
         self._offer(host)
-        if not host.queue and not host.active and host.dead is None and not host.failures and not host.listed:
-            self._hosts.pop(host.name, None)  # nothing is known of it that a new entry would not know
+
+    def met(self, host: Host, delay: float, now: float) -> None:
+        """The host has said what it asks of robots.
+
+        Args:
+            host: which.
+            delay: seconds between starts that it asks for.
+            now: when the first request after that begins.
+        """
+        if not host.known or delay > host.delay:
+            host.known = True
+            host.delay = delay
+            self.put_off(host, now + delay)
+            self._offer(host)
+
+    def _forget(self) -> None:
+        """Let go of idle hosts that are well."""
+        idle = [
+            name for name, host in self._hosts.items()
+            if not (host.queue or host.active or host.listed or host.failures or host.delay or host.dead)
+        ]  # fmt: skip
+        for name in idle:
+            del self._hosts[name]
 
     def answered(self, host: Host) -> None:
         """The host is well."""
