@@ -1,6 +1,6 @@
 """Pictures: speed and equality of hashes, what the fast path changes, clusters at scale, and hostile bytes.
 
-    python benchmarks/images.py hashes|clusters|plans|mutate [--data FOLDER] [--count N]
+    python benchmarks/images.py hashes|clusters|plans|archives|mutate [--data FOLDER] [--count N]
 
 - hashes: images per CPU second from bytes to pHash, to both hashes and to all scores, beside imagehash, exact and with
   the fast path; distance of the fast path's hashes to imagehash's. JPEGs of 800 x 600, quality 85, cut from the
@@ -8,6 +8,7 @@
 - clusters: seconds and memory for N synthetic hashes (families within a few bits), candidates per hash, a sample
   checked against brute force.
 - plans: the cut of the 64 bits for radii and numbers of hashes, and of a shuffle of 10^10.
+- archives: pictures of the archives in warc_images and warc_made: hashes that say nothing, and clusters by radius.
 - mutate: N pictures with flipped, cut, repeated and overwritten bytes, made from the files of the image folders; each
   must end in scores or a reason. Prints the slowest, and the peak memory of the process.
 """
@@ -16,8 +17,11 @@ from __future__ import annotations
 
 import argparse
 import collections
+import contextlib
+import hashlib
 import io
 import random
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -27,11 +31,12 @@ import numpy.typing as npt
 from PIL import Image
 
 from plait.dedup.hamming import plan, shuffle_plan
-from plait.dedup.images import cluster
+from plait.dedup.images import cluster, degenerate_phash
 from plait.dedup.phash import distance, phash
 from plait.dedup.words import mix64
 from plait.pipeline.decode import DecodeLimits, decode, open_image
 from plait.pipeline.images import score_image
+from plait.pipeline.read import Limits, Record, expand, read_archive
 from plait.schemas.errors import RecordError
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -61,15 +66,16 @@ def photographs(data: Path, count: int) -> list[bytes]:
     return out
 
 
-def rate(work: Callable[[bytes], object], pictures: list[bytes]) -> float:
-    """Pictures per CPU second, median of 5 rounds."""
-    rounds = []
-    for _ in range(5):
-        start = time.process_time()
-        for data in pictures:
-            work(data)
-        rounds.append(len(pictures) / (time.process_time() - start))
-    return float(np.median(rounds))
+def rates(contenders: dict[str, Callable[[bytes], object]], pictures: list[bytes]) -> dict[str, float]:
+    """Pictures per CPU second of each contender: best of 7 rounds in which they take turns, so that noise hits all."""
+    best = dict.fromkeys(contenders, 0.0)
+    for _ in range(7):
+        for name, work in contenders.items():
+            start = time.process_time()
+            for data in pictures:
+                work(data)
+            best[name] = max(best[name], len(pictures) / (time.process_time() - start))
+    return best
 
 
 def hashes(data: Path, count: int) -> None:
@@ -89,17 +95,18 @@ def hashes(data: Path, count: int) -> None:
 
     mean = sum(map(len, pictures)) / count / 1024
     print(f"{count} JPEGs of 800 x 600, {mean:.0f} KB each")
-    base, both = rate(theirs, pictures), rate(theirs_both, pictures)
-    print(f"imagehash.phash from bytes:       {base:6.0f} images/CPU-s, 1.00x")
-    print(f"imagehash.phash and dhash:        {both:6.0f} images/CPU-s, {both / base:.2f}x")
-    for name, work in (
-        ("phash, exact", ours),
-        ("score_image, exact", score_image),
-        ("phash and dhash, fast path", fast_hashes),
-        ("score_image, fast path", lambda content: score_image(content, fast=True)),
-    ):
-        got = rate(work, pictures)
-        print(f"plait {name + ':':28s}{got:6.0f} images/CPU-s, {got / base:.2f}x phash, {got / both:.2f}x both")
+    contenders: dict[str, Callable[[bytes], object]] = {
+        "imagehash.phash": theirs,
+        "imagehash.phash and dhash": theirs_both,
+        "plait phash": ours,
+        "plait score_image": score_image,
+        "plait phash and dhash, fast path": fast_hashes,
+        "plait score_image, fast path": lambda content: score_image(content, fast=True),
+    }
+    got = rates(contenders, pictures)
+    base, both = got["imagehash.phash"], got["imagehash.phash and dhash"]
+    for name, speed in got.items():
+        print(f"{name + ':':34s}{speed:6.0f} images/CPU-s, {speed / base:.2f}x its phash, {speed / both:.2f}x its both")
     exact = [score_image(content) for content in pictures]
     fast = [score_image(content, fast=True) for content in pictures]
     for name, reference in (("phash", imagehash.phash), ("dhash", imagehash.dhash)):
@@ -183,6 +190,32 @@ def plans() -> None:
         )
 
 
+def archives(data: Path) -> None:
+    files = [str(f) for name in ("warc_images", "warc_made") for f in sorted((data / name).rglob("*")) if f.is_file()]
+    found: dict[bytes, bytes] = {}
+    for file in files:
+        if not re.search(r"\.(w?arc(\.gz)?|wacz)$", file):
+            continue
+        for archive in expand([file]):
+            for record in read_archive(archive, Limits(), spool_dir=None, image_payloads=True):
+                if isinstance(record, Record) and record.kind == "image" and record.payload:
+                    found[hashlib.sha256(record.payload).digest()] = record.payload
+    rows = []
+    for content in found.values():
+        with contextlib.suppress(RecordError):
+            rows.append(score_image(content))
+    hashed = np.array([row["phash"] for row in rows], np.int64)
+    large = np.array([min(int(str(row["width"])), int(str(row["height"]))) >= 100 for row in rows])
+    alone = degenerate_phash(hashed)
+    print(
+        f"{len(rows)} distinct pictures, {int(alone.sum())} with a pHash that says nothing; "
+        f"of {int(large.sum())} of at least 100 pixels a side, {int((alone & large).sum())}"
+    )
+    for radius in (0, 4, 6, 10):
+        sizes = np.bincount(cluster(hashed, radius, alone).representative)
+        print(f"radius {radius}: {int((sizes > 0).sum())} clusters, the largest of {int(sizes.max())}")
+
+
 def mutated(rng: random.Random, seeds: list[bytes]) -> bytes:
     data = bytearray(rng.choice(seeds))
     for _ in range(rng.choice((1, 1, 2, 4, 16))):
@@ -235,7 +268,7 @@ def mutate(data: Path, count: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=["hashes", "clusters", "plans", "mutate"])
+    parser.add_argument("part", choices=["hashes", "clusters", "plans", "archives", "mutate"])
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--count", type=int)
     parser.add_argument("--radius", type=int, default=6)
@@ -246,6 +279,8 @@ def main() -> None:
         clusters(given.count or 1_000_000, given.radius)
     elif given.part == "plans":
         plans()
+    elif given.part == "archives":
+        archives(given.data)
     else:
         mutate(given.data, given.count or 1_000_000)
 

@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from plait.dedup.lanczos import resize_grey, rows_first
+
 U8 = npt.NDArray[np.uint8]
 I64 = npt.NDArray[np.int64]
 
@@ -35,6 +37,9 @@ def grey(image: Image.Image) -> Image.Image:
 def hash_squares(image: Image.Image) -> tuple[U8, U8]:
     """The two small grey pictures that the hashes are made of: (32, 32) for pHash and (8, 9) for dHash."""
     plain = grey(image)
+    if rows_first(*plain.size):
+        pixels = np.asarray(plain)
+        return resize_grey(pixels, PHASH_SIDE, PHASH_SIDE), resize_grey(pixels, SIDE + 1, SIDE)
     return _square(plain, PHASH_SIDE, PHASH_SIDE), _square(plain, SIDE + 1, SIDE)
 
 
@@ -82,12 +87,12 @@ def dhash_squares(squares: U8) -> I64:
 
 def phash(image: Image.Image) -> int:
     """The pHash of one picture, equal to ``imagehash.phash``; the picture must be loaded or loadable."""
-    return int(phash_squares(_square(grey(image), PHASH_SIDE, PHASH_SIDE)[None])[0])
+    return int(phash_squares(hash_squares(image)[0][None])[0])
 
 
 def dhash(image: Image.Image) -> int:
     """The dHash of one picture, equal to ``imagehash.dhash``."""
-    return int(dhash_squares(_square(grey(image), SIDE + 1, SIDE)[None])[0])
+    return int(dhash_squares(hash_squares(image)[1][None])[0])
 
 
 def hashes(images: Sequence[Image.Image], *, fast: bool = False) -> tuple[I64, I64]:

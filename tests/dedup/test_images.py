@@ -13,6 +13,7 @@ from PIL import Image
 
 from plait.dedup.hamming import HammingIndex, plan, shuffle_plan
 from plait.dedup.images import assign, cluster, cluster_hashes, degenerate_dhash, degenerate_phash
+from plait.dedup.lanczos import resize_grey, rows_first
 from plait.dedup.phash import dhash, distance, hashes, phash
 from plait.dedup.words import mix64
 from plait.schemas.errors import ConfigError
@@ -228,6 +229,30 @@ def test_hashes_of_odd_pictures_equal_imagehash():
     together_p, together_d = hashes(odd)
     assert together_p.tolist() == [phash(picture) for picture in odd]
     assert together_d.tolist() == [dhash(picture) for picture in odd]
+
+
+@given(st.integers(64, 700), st.integers(64, 700), st.integers(0, 3))
+@settings(max_examples=60, deadline=None)
+def test_our_resize_is_pillows_bit_for_bit(width, height, kind):
+    rng = np.random.default_rng(width * 1000 + height)
+    pixels = rng.integers(0, 256, (height, width), dtype=np.uint8)
+    pixels = [pixels, (pixels & 1) * np.uint8(255), pixels // 64 + np.uint8(190), np.sort(pixels, axis=1)][kind]
+    picture = Image.fromarray(pixels)
+    if not rows_first(width, height):
+        picture, pixels = picture.transpose(Image.Transpose.TRANSPOSE), pixels.T.copy()
+    for size in ((32, 32), (9, 8)):
+        expected = np.asarray(picture.resize(size, Image.Resampling.LANCZOS))
+        assert (resize_grey(pixels, *size) == expected).all()
+
+
+@pytest.mark.parametrize(
+    "size", [(1, 3000), (3000, 1), (64, 64), (63, 64), (100, 150), (100, 151), (90, 1200), (33, 5)]
+)
+def test_hashes_of_every_shape_equal_imagehash(size):
+    pixels = np.random.default_rng(size[0]).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    picture = Image.fromarray(pixels)
+    assert unsigned(phash(picture)) == int(str(imagehash.phash(picture)), 16)
+    assert unsigned(dhash(picture)) == int(str(imagehash.dhash(picture)), 16)
 
 
 def test_distance_counts_the_sign_bit():

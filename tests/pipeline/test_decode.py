@@ -15,7 +15,7 @@ from PIL import Image, ImageCms, ImageFile
 
 from plait.pipeline.colour import to_rgb
 from plait.pipeline.decode import DecodeLimits, decode, inspect_image, open_image
-from plait.pipeline.picture_headers import FORMATS, sniff
+from plait.pipeline.picture_headers import FORMATS, jpeg_scans, sniff
 from plait.schemas.errors import RecordError
 from plait.schemas.reasons import REASONS
 
@@ -218,6 +218,12 @@ def test_a_bomb_is_refused_by_its_header_whatever_pillow_thinks(side):
     assert reason_of(png_bomb(side)) == "image_too_many_pixels"
 
 
+def test_a_picture_as_long_as_a_million_pixels_is_refused():
+    data = encoded(Image.new("L", (1, 70_000)), "PNG")
+    assert reason_of(data) == "image_too_many_pixels"
+    assert decode(data, DecodeLimits(side=70_000)).size == (1, 70_000)
+
+
 def test_a_webp_bomb_is_refused_before_its_canvas_is_allocated():
     body = b"VP8X" + struct.pack("<I", 10) + b"\x02\0\0\0" + b"\xff\xff\0" + b"\xff\xff\0"
     data = b"RIFF" + struct.pack("<I", len(body) + 4) + b"WEBP" + body
@@ -252,6 +258,14 @@ def progressive_bomb(scans: int) -> bytes:
 def test_a_jpeg_of_thousands_of_scans_is_refused_before_it_costs():
     assert inspect_image(progressive_bomb(100)).width == 2000
     assert reason_of(progressive_bomb(5000)) == "image_undecodable"
+
+
+def test_scans_are_counted_across_the_parts_of_a_large_file():
+    marker = b"\xff\xda"
+    for place in ((1 << 20) - 1, 1 << 20, (1 << 20) + 1):
+        data = b"\0" * place + marker + b"\xff" * 5 + b"\xda"
+        assert jpeg_scans(data) == data.count(marker) == 2
+    assert jpeg_scans(b"") == jpeg_scans(b"\xff") == 0
 
 
 def tiff_chain(pages: int, tags: int, loop: bool) -> bytes:
