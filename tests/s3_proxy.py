@@ -50,7 +50,7 @@ class _Handler(BaseHTTPRequestHandler):
     numbers: itertools.count[int]
     stopped: threading.Event
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, *unused: object) -> None:
         pass
 
     def _fault(self) -> str:

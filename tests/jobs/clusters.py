@@ -10,7 +10,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import psutil
 
@@ -23,7 +23,7 @@ POLL_S = 0.05
 
 
 class Saboteur(threading.Thread):
-    """Waits until files appear in a folder of a store, then acts, once.
+    """Waits until files appear in a folder of a store, then acts, once; again where the act says that it failed.
 
     Attributes:
         acted: whether the moment came and the act was done.
@@ -37,12 +37,11 @@ class Saboteur(threading.Thread):
 
     def run(self) -> None:
         while not self._over.wait(POLL_S):
-            if len(self._store.list(self._folder)) >= self._files:
-                self._act()
+            if len(self._store.list(self._folder)) >= self._files and self._act() is not False:
                 self.acted = True
                 return
 
-    def __enter__(self) -> Saboteur:
+    def __enter__(self) -> Self:
         self.start()
         return self
 
@@ -51,14 +50,14 @@ class Saboteur(threading.Thread):
         self.join(30)
 
 
-def kill(wanted: Callable[[str], bool]) -> int:
-    """Kill one process whose command line is wanted, among those of this test run; its id."""
+def kill(wanted: Callable[[str], bool]) -> bool:
+    """Kill one process whose command line is wanted; whether there was one."""
     for process in psutil.process_iter(["cmdline"]):
         command = " ".join(process.info["cmdline"] or ())
         if wanted(command) and os.getuid() == process.uids().real:
             process.send_signal(signal.SIGKILL)
-            return int(process.pid)
-    raise AssertionError("no such process to kill")
+            return True
+    return False
 
 
 def free_port() -> int:
