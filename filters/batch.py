@@ -101,6 +101,14 @@ class Lines:
         classes = [np.concatenate([have, characters.class_counts(fresh)])[order] for have in self._classes]
         return Lines(texts, gap, self.words_with, words, classes)
 
+    def merged(self, other: Lines, order: np.ndarray) -> Lines:
+        """Lines picked from these and from others, counted on from these; what both have computed is kept."""
+        known = len(self.texts)
+        texts = [self.texts[p] if p < known else other.texts[p - known] for p in order.tolist()]
+        words = [a.joined(b).select(order) for a, b in zip(self._words, other._words, strict=False)]
+        classes = [np.concatenate([a, b])[order] for a, b in zip(self._classes, other._classes, strict=False)]
+        return Lines(texts, np.concatenate([self.gap, other.gap])[order], self.words_with, words, classes)
+
 
 @dataclass(frozen=True)
 class TextBatch:
@@ -284,24 +292,26 @@ class DocumentBatch:
         gaps: list[int] = []
         line_offsets, text_nodes = [0], []
         starts = set(offsets.tolist())
-        gap = 0
+        first = True  # line of the document
         for place, (kind, text) in enumerate(zip(kinds, texts, strict=True)):
             if place in starts:
-                gap = 0
+                first = True
             if kind != "text" or not text or text.isspace():
                 continue
+            gap = 0 if first else 1
+            first = False
             if "\n" in text:
+                inside = False
                 for line in text.split("\n"):
                     if line:
                         lines.append(line)
                         gaps.append(gap)
-                        gap = 1
-                    elif gap:
+                        gap, inside = 1, True
+                    elif inside:
                         gap += 1
             else:
                 lines.append(text)
                 gaps.append(gap)
-                gap = 1
             text_nodes.append(place)
             line_offsets.append(len(lines))
         body = Lines(lines, np.asarray(gaps, np.int32), words_with or vocabulary())

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
+from itertools import pairwise
+from operator import ne
 
 import numpy as np
 import pyarrow as pa
@@ -44,15 +45,16 @@ def _cut(
 
 
 def keep_lines(documents: DocumentBatch, kept: np.ndarray) -> DocumentBatch:
-    """The documents with only the lines of the mask; a text node without a line left is removed.
+    """The documents with only the lines of the mask; a text node without more than spaces left is removed.
 
     Empty lines inside a node that loses a line go with it.
     """
     if kept.all():
         return documents
+    text_stays = sums(kept & documents.lines.visible, documents.line_offsets) > 0
+    kept = kept & text_stays[documents.by_node.unit]
     left = sums(kept, documents.line_offsets)
     touched = left < np.diff(documents.line_offsets)
-    text_stays = left > 0
     node_stays = np.ones(len(documents.nodes), bool)
     node_stays[documents.text_nodes[~text_stays]] = False
     edited = np.flatnonzero(touched & text_stays)
@@ -84,32 +86,42 @@ def keep_nodes(documents: DocumentBatch, kept: np.ndarray) -> DocumentBatch:
     return _cut(documents, documents.nodes, kept, text_stays, offsets, documents.lines.take(lines_kept, gap))
 
 
-def _edited(documents: DocumentBatch, texts: list[str], edits: Sequence[str]) -> dict[str, int]:
+def _edited(documents: DocumentBatch, texts: list[str], edits: Sequence[str]) -> list[int]:
     """Applies edits by name to the text nodes' texts, in place; how many text nodes each changed."""
-    changes: dict[str, int] = {}
+    changes: list[int] = []
     offsets = documents.text_node_offsets.tolist()
     for name in edits:
-        count = 0
+        new = list(texts)
         if name in EDITS:
             edit = EDITS[name]
-            for place, text in enumerate(texts):
-                new = edit(text)
-                if new != text:
-                    texts[place] = new
-                    count += 1
+            new = [edit(text) for text in texts]
         else:
             tags = documents.nodes.field("tag").take(pa.array(documents.text_nodes)).to_pylist()
-            for low, high in itertools.pairwise(offsets):
+            for low, high in pairwise(offsets):
                 places = [place for place in range(low, high) if tags[place] == "p" and texts[place]]
-                new_texts = DOCUMENT_EDITS[name]([texts[place] for place in places])
-                for place, new in zip(places, new_texts, strict=True):
-                    count += new != texts[place]
-                    texts[place] = new
-        changes[name] = count
+                for place, text in zip(places, DOCUMENT_EDITS[name]([texts[p] for p in places]), strict=True):
+                    new[place] = text
+        changes.append(sum(map(ne, new, texts)))
+        texts[:] = new
     return changes
 
 
-def apply_edits(documents: DocumentBatch, edits: Sequence[str]) -> tuple[DocumentBatch, dict[str, int]]:
+def _cut_lines(text: str) -> tuple[list[str], list[int]]:
+    """The lines of a node's text that are not empty, and the line feeds before each (1 before the first)."""
+    if not text or text.isspace():
+        return [], []
+    lines, gaps, gap = [], [], 1
+    for line in text.split("\n"):
+        if line:
+            lines.append(line)
+            gaps.append(gap)
+            gap = 1
+        elif lines:
+            gap += 1
+    return lines, gaps
+
+
+def apply_edits(documents: DocumentBatch, edits: Sequence[str]) -> tuple[DocumentBatch, list[int], np.ndarray]:
     """The documents with edits applied one after the other to their text nodes.
 
     Args:
@@ -117,57 +129,93 @@ def apply_edits(documents: DocumentBatch, edits: Sequence[str]) -> tuple[Documen
         edits: names of `EDITS` or `DOCUMENT_EDITS`.
 
     Returns:
-        The documents, without text nodes that became blank, and how many text nodes each edit changed. Words of lines
-        that no edit touched are not computed again.
+        The documents, without text nodes that became blank; how many text nodes each edit changed; and which documents
+        are changed (bool). Words of lines that no edit touched are not computed again.
     """
     before = documents.by_node.texts
     texts = list(before)
     changes = _edited(documents, texts, edits)
-    changed = [new != old for new, old in zip(texts, before, strict=True)]
-    if not any(changed):
-        return documents, changes
-    old_offsets = documents.line_offsets.tolist()
+    changed = np.fromiter(map(ne, texts, before), bool, len(texts))
+    touched = np.zeros(len(documents), bool)
+    if not changed.any():
+        return documents, changes, touched
+    owner = documents.document_of_node[documents.text_nodes]
+    touched[owner[changed]] = True
+    old, total = documents.lines, len(documents.lines.texts)
+    starts, counts = documents.line_offsets[:-1].copy(), np.diff(documents.line_offsets)
     fresh: list[str] = []
-    order: list[int] = []
-    gaps: list[int] = []
-    counts: list[int] = []
-    total = len(documents.lines.texts)
-    old_gaps = documents.lines.gap.tolist()
-    for place, (text, is_new) in enumerate(zip(texts, changed, strict=True)):
-        low, high = old_offsets[place], old_offsets[place + 1]
-        if not is_new:
-            order.extend(range(low, high))
-            gaps.append(1)
-            gaps.extend(old_gaps[low + 1 : high])
-            counts.append(high - low)
-            continue
-        found = 0
-        gap = 1
-        for line in [] if text.isspace() else text.split("\n"):
-            if line:
-                order.append(total + len(fresh))
-                fresh.append(line)
-                gaps.append(gap)
-                gap = 1
-                found += 1
-            elif found:
-                gap += 1
-        counts.append(found)
-    per_node = np.asarray(counts, np.int64)
-    owner = np.repeat(documents.document_of_node[documents.text_nodes], per_node)
-    gap_array = np.asarray(gaps, np.int32)
-    gap_array[_first_of(owner)] = 0
-    lines = documents.lines.rearranged(fresh, np.asarray(order, np.int64), gap_array)
+    fresh_gaps: list[int] = []
+    for place in np.flatnonzero(changed).tolist():
+        lines, gaps = _cut_lines(texts[place])
+        starts[place], counts[place] = total + len(fresh), len(lines)
+        fresh += lines
+        fresh_gaps += gaps
+    order = ramps(starts, counts)
+    gap = np.concatenate([old.gap, np.asarray(fresh_gaps, np.int32)])[order]
+    text_stays = counts > 0
+    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts[text_stays])])
+    gap[offsets[:-1]] = 1
+    gap[_first_of(np.repeat(owner, counts))] = 0
     all_texts = documents.nodes.field("text").to_pylist()
-    for node, text, is_new in zip(documents.text_nodes.tolist(), texts, changed, strict=True):
-        if is_new:
-            all_texts[node] = text
-    text_stays = per_node > 0
+    nodes_changed = documents.text_nodes[changed].tolist()
+    for node, place in zip(nodes_changed, np.flatnonzero(changed).tolist(), strict=True):
+        all_texts[node] = texts[place]
     node_stays = np.ones(len(documents.nodes), bool)
     node_stays[documents.text_nodes[~text_stays]] = False
     nodes = _with_texts(documents.nodes, pa.array(all_texts, pa.string()))
-    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(per_node[text_stays])])
-    return _cut(documents, nodes, node_stays, text_stays, offsets, lines), changes
+    lines_now = old.rearranged(fresh, order, gap.astype(np.int32))
+    return _cut(documents, nodes, node_stays, text_stays, offsets, lines_now), changes, touched
+
+
+def ramps(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Every start counted on: starts[0], starts[0] + 1 and so on, counts[0] of them, then starts[1]."""
+    ends = np.cumsum(counts)
+    steps = np.arange(int(ends[-1]) if len(ends) else 0)
+    return np.asarray(steps + np.repeat(starts - (ends - counts), counts))
+
+
+def select(documents: DocumentBatch, kept: np.ndarray) -> DocumentBatch:
+    """The documents of the mask."""
+    node_kept = kept[documents.document_of_node]
+    text_kept = node_kept[documents.text_nodes]
+    counts = np.diff(documents.line_offsets)
+    line_kept = np.repeat(text_kept, counts)
+    place = np.cumsum(node_kept) - 1
+    return DocumentBatch(
+        documents.nodes.filter(pa.array(node_kept)),
+        np.concatenate([np.zeros(1, np.int64), np.cumsum(np.diff(documents.node_offsets)[kept])]),
+        place[documents.text_nodes[text_kept]],
+        np.concatenate([np.zeros(1, np.int64), np.cumsum(counts[text_kept])]),
+        documents.lines.take(line_kept, documents.lines.gap[line_kept]),
+        [lang for lang, keep in zip(documents.langs, kept.tolist(), strict=True) if keep],
+    )
+
+
+def merge(documents: DocumentBatch, part: DocumentBatch, rows: np.ndarray) -> DocumentBatch:
+    """The documents with those at the given rows replaced by the documents of another batch, in order."""
+    starts, counts = documents.node_offsets[:-1].copy(), np.diff(documents.node_offsets)
+    starts[rows] = len(documents.nodes) + part.node_offsets[:-1]
+    counts[rows] = np.diff(part.node_offsets)
+    order = ramps(starts, counts)
+    nodes = pa.concat_arrays([documents.nodes, part.nodes]).take(pa.array(order))
+    texts = len(documents.text_nodes)
+    text_of_node = np.full(len(documents.nodes) + len(part.nodes), -1, np.int64)
+    text_of_node[documents.text_nodes] = np.arange(texts)
+    text_of_node[len(documents.nodes) + part.text_nodes] = texts + np.arange(len(part.text_nodes))
+    text_order = text_of_node[order]
+    text_nodes = np.flatnonzero(text_order >= 0)
+    text_order = text_order[text_nodes]
+    known = len(documents.lines.texts)
+    line_starts = np.concatenate([documents.line_offsets[:-1], known + part.line_offsets[:-1]])[text_order]
+    line_counts = np.concatenate([np.diff(documents.line_offsets), np.diff(part.line_offsets)])[text_order]
+    return DocumentBatch(
+        nodes,
+        np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)]),
+        text_nodes,
+        np.concatenate([np.zeros(1, np.int64), np.cumsum(line_counts)]),
+        documents.lines.merged(part.lines, ramps(line_starts, line_counts)),
+        documents.langs,
+    )
 
 
 def node_column(documents: DocumentBatch) -> pa.ListArray:

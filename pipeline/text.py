@@ -10,7 +10,6 @@ The language is identified once, on the text before any edit.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -19,22 +18,20 @@ import numpy as np
 import pyarrow as pa
 
 from plait.filters.batch import DocumentBatch
-from plait.filters.editing import apply_edits, keep_lines, keep_nodes, node_column
+from plait.filters.editing import node_column
 from plait.filters.language import identify
 from plait.filters.page_scores import NAMES as PAGE_SCORES
 from plait.filters.page_scores import compute_page
+from plait.filters.passes import Books, run_passes
 from plait.filters.pii import masked_all
 from plait.filters.quality import quality
 from plait.filters.recipe import Recipe
-from plait.filters.rules import DOCUMENT_LANG, Rule, first_failure
+from plait.filters.rules import Rule, first_failure
 from plait.filters.scores import SCORES, compute
 from plait.schemas.documents import PAGE, document_schema
 from plait.schemas.ledger import DROP, NODE_SAMPLE
 
 STAGE = "text"
-SAMPLE_ONE_IN = 32  # removed nodes that go into the ledger's sample, chosen by document id and place
-SAMPLE_CHARS = 300  # of a sampled node's text
-_MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
 @dataclass(frozen=True)
@@ -78,10 +75,7 @@ class _Flow:
     documents: DocumentBatch
     lang: pa.Array
     lang_score: pa.Array
-    node_counts: Counter[str] = field(default_factory=Counter)
-    edit_counts: Counter[str] = field(default_factory=Counter)
-    image_counts: Counter[str] = field(default_factory=Counter)
-    samples: list[dict[str, object]] = field(default_factory=list)
+    books: Books = field(default_factory=Books)
     scores: dict[str, pa.Array] = field(default_factory=dict)
     current: set[str] = field(default_factory=set)
 
@@ -123,87 +117,6 @@ def _batch(columns: Mapping[str, pa.Array], rows: int) -> pa.RecordBatch:
     if columns:
         return pa.RecordBatch.from_pydict(dict(columns))
     return pa.RecordBatch.from_pydict({"_": pa.nulls(rows)})
-
-
-def _unit_columns(flow: _Flow, rules: Sequence[Rule], scope: str) -> pa.RecordBatch:
-    """The columns that rules of a scope below the document read."""
-    documents = flow.documents
-    asked = _distinct(name for rule in rules for name in rule.scores)
-    units = {"line": documents.by_line, "node": documents.by_node}
-    columns = compute([name for name in asked if name not in ("lang", "lang_score")], scope, documents)
-    if "lang" in asked or "lang_score" in asked:  # scores of a text node only
-        found = identify(documents.by_node.texts)
-        columns["lang"], columns["lang_score"] = pa.array(found.lang, pa.string()), pa.array(found.score, pa.float32())
-    if any(rule.languages for rule in rules):
-        spoken = flow.lang.take(pa.array(documents.document_of_node)) if scope == "image" else list(units[scope].langs)
-        columns[DOCUMENT_LANG] = pa.array(spoken, pa.string())
-    return _batch(columns, len(documents.nodes) if scope == "image" else len(units[scope]))
-
-
-def _sample(flow: _Flow, places: np.ndarray, reasons: Sequence[str], values: np.ndarray, texts: Sequence[str]) -> None:
-    """Adds one in 32 of the removed nodes; a node is chosen by its document's id and its place, nothing else."""
-    if not len(places):
-        return
-    owner = flow.documents.document_of_node[places]
-    inside = (places - flow.documents.node_offsets[owner]).astype(np.uint64)
-    halves = np.frombuffer(b"".join(document.ljust(16, b"\0")[:16] for document in flow.ids), "<u8").reshape(-1, 2)
-    keys = (halves[:, 0] ^ halves[:, 1])[owner]
-    mixed = (keys ^ (inside * _MIX)) * _MIX
-    for index in np.flatnonzero((mixed >> np.uint64(32)) % np.uint64(SAMPLE_ONE_IN) == 0).tolist():
-        node = flow.documents.nodes[int(places[index])].as_py()
-        flow.samples.append(
-            {
-                "stage": STAGE,
-                "reason": reasons[index],
-                "doc_id": flow.ids[int(owner[index])],
-                "tag": node["tag"],
-                "text": (texts[index] or "")[:SAMPLE_CHARS] or None,
-                "image_url": node["image_url"],
-                "value": None if np.isnan(values[index]) else float(values[index]),
-            }
-        )
-
-
-def _apply_units(flow: _Flow, rules: Sequence[Rule], scope: str) -> None:
-    """Removes the lines, text nodes or image nodes that fail one of the rules."""
-    documents = flow.documents
-    failures = first_failure(rules, _unit_columns(flow, rules, scope))
-    failed = failures.rule >= 0
-    if scope == "image":
-        failed &= documents.is_image
-    gone = np.flatnonzero(failed)
-    if not len(gone):
-        return
-    reasons = [rules[index].name for index in failures.rule[gone].tolist()]
-    counts = flow.image_counts if scope == "image" else flow.node_counts
-    counts.update(reasons)
-    if scope == "line":
-        nodes = documents.text_nodes[documents.by_node.unit[gone]]
-        _sample(flow, nodes, reasons, failures.value[gone], [documents.lines.texts[place] for place in gone.tolist()])
-        flow.changed(keep_lines(documents, ~failed))
-        return
-    nodes = documents.text_nodes[gone] if scope == "node" else gone
-    texts = [documents.by_node.texts[place] for place in gone.tolist()] if scope == "node" else [""] * len(gone)
-    _sample(flow, nodes, reasons, failures.value[gone], texts)
-    kept = np.ones(len(documents.nodes), bool)
-    kept[nodes] = False
-    flow.changed(keep_nodes(documents, kept))
-
-
-def _edit_run(flow: _Flow, rules: Sequence[Rule], passes: int) -> None:
-    """Applies a run of rules below the document; rules of one scope in a row see the same documents."""
-    for _ in range(passes):
-        before = flow.documents
-        for (scope, edits), group in groupby(rules, key=lambda rule: (rule.scope, bool(rule.edit))):
-            if not edits:
-                _apply_units(flow, list(group), scope)
-                continue
-            named = list(group)
-            documents, changes = apply_edits(flow.documents, [rule.edit for rule in named])
-            flow.edit_counts.update({rule.name: changes[rule.edit] for rule in named})
-            flow.changed(documents)
-        if flow.documents is before:
-            return
 
 
 def _masked(batch: pa.RecordBatch) -> tuple[pa.RecordBatch, int]:
@@ -281,14 +194,14 @@ def apply_text(batch: pa.RecordBatch, recipe: Recipe) -> TextResult:
         pa.array(found.score, pa.float32()),
     )
     if masked_nodes:
-        flow.edit_counts["pii_masked"] = masked_nodes
+        flow.books.edits["pii_masked"] = masked_nodes
     verdict: list[tuple[Rule, float, str | None] | None] = [None] * batch.num_rows
     alone: dict[str, int] = {}
     rules = [rule for rule in recipe.rules if rule.stage == "text"]
     for is_document, group in groupby(rules, key=lambda rule: rule.scope == "document"):
         run = list(group)
         if not is_document:
-            _edit_run(flow, run, recipe.passes)
+            flow.changed(run_passes(flow.documents, flow.ids, run, recipe.passes, flow.books))
             continue
         columns = flow.document_columns(_distinct(name for rule in run for name in rule.scores))
         failures = first_failure(run, _batch(columns, batch.num_rows))
@@ -297,6 +210,12 @@ def apply_text(batch: pa.RecordBatch, recipe: Recipe) -> TextResult:
             if verdict[row] is None:
                 verdict[row] = (run[failures.rule[row]], float(failures.value[row]), failures.text[row])
     return _result(batch, flow, recipe, verdict, alone)
+
+
+def _samples(books: Books) -> pa.RecordBatch:
+    """The sampled nodes in the order of their documents."""
+    ordered = sorted(books.samples, key=lambda sample: sample[0])
+    return pa.RecordBatch.from_pylist([{"stage": STAGE, **entry} for _, entry in ordered], schema=NODE_SAMPLE)
 
 
 def _result(
@@ -318,14 +237,14 @@ def _result(
     gone = np.flatnonzero(~stays)
     images = flow.documents.is_image[np.flatnonzero(~stays[flow.documents.document_of_node])]
     if images.any():
-        flow.image_counts["document_dropped"] += int(images.sum())
+        flow.books.images["document_dropped"] += int(images.sum())
     return TextResult(
         kept=whole.filter(pa.array(stays)),
         dropped=_drops(batch, gone, [entry for entry in verdict if entry is not None]),
         dropped_documents=whole.filter(pa.array(~stays)),
-        node_counts=dict(sorted(flow.node_counts.items())),
-        edit_counts=dict(sorted((name, count) for name, count in flow.edit_counts.items() if count)),
-        image_node_counts=dict(sorted(flow.image_counts.items())),
-        node_samples=pa.RecordBatch.from_pylist(flow.samples, schema=NODE_SAMPLE),
+        node_counts=dict(sorted(flow.books.nodes.items())),
+        edit_counts=dict(sorted((name, count) for name, count in flow.books.edits.items() if count)),
+        image_node_counts=dict(sorted(flow.books.images.items())),
+        node_samples=_samples(flow.books),
         alone=alone,
     )
