@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import re
 import zlib
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import brotli
 
@@ -22,8 +22,7 @@ _PIECE = 1 << 16
 _NONE = frozenset(("", "identity", "none", "utf-8", "utf8", "binary", "8bit", "chunked"))
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(NamedTuple):
     """A decoded body.
 
     Attributes:

@@ -15,6 +15,7 @@ _USED = {
         "transfer-encoding", "x-robots-tag",
     )
 }  # fmt: skip
+_INITIALS = frozenset(name[:1] for name in _USED) | frozenset(name[:1].upper() for name in _USED) | {b" "}
 _FOLD = re.compile(rb"\r?\n[ \t]+")
 _STATUS = re.compile(rb"\s*HTTP/\d(?:\.\d)?\s+(\d{3})\b", re.IGNORECASE)
 _CHARSET = re.compile(r";\s*charset\s*=\s*[\"']?\s*([^\s\"';,]+)", re.IGNORECASE)
@@ -69,6 +70,8 @@ def parse_head(block: bytes, *, whole: bool) -> Head | None:
         lines = _FOLD.sub(b" ", lines)
     headers: dict[str, str] = {}
     for line in lines.split(b"\n"):
+        if line[:1] not in _INITIALS:
+            continue
         name, _, value = line.partition(b":")
         key = _USED.get(name.strip().lower())
         if key is None:
