@@ -41,7 +41,7 @@ class Limits(_Section):
     page_nodes: Positive = 500_000  # elements of the parsed page
     page_depth: Positive = 512  # nesting of the parsed page
     image_bytes: Positive = 32 << 20  # as served
-    image_pixels: Positive = 100_000_000  # width x height
+    image_pixels: Positive = 40_000_000  # width x height; a decoder then peaks under 1 GB (docs/images.md)
     image_frames: Positive = 500  # of an animation
 
 
