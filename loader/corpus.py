@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import mmap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from plait.loader.documents import Document, Rows
+from plait.loader.pages import picture_spans
 from plait.loader.storage import Cache, Storage
 from plait.schemas.errors import ConfigError, CorpusError
 from plait.schemas.ids import order_key
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 READ_BYTES: Final = 4 << 20
 ID_BYTES: Final = 16
+OPEN_SHARDS: Final = 64  # mapped at once
 ROWS_AT_ONCE: Final = 16  # whose picture bytes are copied into Python objects
 
 
@@ -53,6 +56,7 @@ class Corpus:
     Args:
         path: folder of the corpus, or a URL that fsspec opens.
         verify: compare every shard's SHA-256 with the ledger's before first use; reads every byte once.
+        check_pages: compare every page that is read with its checksum; without, a flipped bit goes unseen.
         cache: where remote files are held.
         rows: only these rows, ascending; `filter` makes such views.
         manifest: the corpus' manifest, where it is at hand; else it is read.
@@ -66,6 +70,7 @@ class Corpus:
         path: str | Path,
         *,
         verify: bool = False,
+        check_pages: bool = True,
         cache: Cache | None = None,
         rows: npt.NDArray[np.int64] | None = None,
         manifest: Manifest | None = None,
@@ -75,6 +80,8 @@ class Corpus:
         self._selected = rows
         self._verified: set[str] = set()
         self._last: tuple[int, Rows] | None = None
+        self._maps: dict[int, tuple[memoryview, pq.FileMetaData]] = {}
+        self._check_pages = check_pages
         self._verify = verify
         try:
             self.manifest = manifest or Manifest.from_json(self._storage.local(MANIFEST_NAME).read_text("utf-8"))
@@ -88,7 +95,7 @@ class Corpus:
 
     def __getstate__(self) -> dict[str, object]:
         """For worker processes: without the row group at hand."""
-        return {**self.__dict__, "_last": None}
+        return {**self.__dict__, "_last": None, "_maps": {}}
 
     @cached_property
     def shards(self) -> tuple[Shard, ...]:
@@ -161,7 +168,7 @@ class Corpus:
             columns: read only these; without "images" no picture is read, and pictures have no bytes.
         """
         for group, places in self._by_group():
-            rows = Rows(self.read_group(group, columns))
+            rows = self.group_documents(group, columns)
             for place in places:
                 yield rows[int(place)]
 
@@ -288,7 +295,7 @@ class Corpus:
         return self._storage.local(entry.path)
 
     def read_group(self, group: int, columns: Sequence[str] | None = None) -> pa.RecordBatch:
-        """A row group as one batch, page checksums verified.
+        """A row group as one batch, page checksums verified (unless the corpus was opened without).
 
         Raises:
             CorpusError: the shard cannot be read there.
@@ -296,16 +303,54 @@ class Corpus:
         shard, place = int(self.groups[group, 0]), int(self.groups[group, 1])
         path = self.local(shard)
         try:
-            with pq.ParquetFile(path, memory_map=True, page_checksum_verification=True) as file:
+            with pq.ParquetFile(path, memory_map=True, page_checksum_verification=self._check_pages) as file:
                 table = file.read_row_group(place, columns=list(columns) if columns is not None else None)
         except (OSError, pa.ArrowInvalid) as error:
             raise CorpusError(f"{self.shards[shard].path} cannot be read at row group {place}: {error}") from error
         batches = table.combine_chunks().to_batches()
         return batches[0] if batches else pa.RecordBatch.from_pylist([], schema=table.schema)
 
+    def group_documents(self, group: int, columns: Sequence[str] | None = None) -> Rows:
+        """A row group as documents; its pictures are views of the mapped file, which nothing is copied from.
+
+        Args:
+            group: number in the global order.
+            columns: to read; of ``image_info`` fields can be named alone ("image_info.list.element.alt").
+
+        Raises:
+            CorpusError: the shard cannot be read there.
+        """
+        wanted = list(columns) if columns is not None else self.columns
+        if "images" not in wanted:
+            return Rows(self.read_group(group, wanted))
+        shard, place = int(self.groups[group, 0]), int(self.groups[group, 1])
+        path = self.local(shard)
+        try:
+            mapped, metadata = self._mapped(shard, path)
+            spans = picture_spans(mapped, metadata.row_group(place), verify=self._check_pages)
+        except (OSError, IndexError, ValueError, CorpusError) as error:  # ArrowInvalid is a ValueError
+            raise CorpusError(f"{self.shards[shard].path} cannot be read at row group {place}: {error}") from error
+        if spans is not None:
+            others = [name for name in wanted if name != "images"]
+            batch = self.read_group(group, [*others, "images.list.element.path"])
+            cells = batch.column("images").values
+            if len(cells) - cells.field("path").null_count == len(spans):
+                return Rows(batch, [mapped[start:stop] for start, stop in spans])
+        return Rows(self.read_group(group, wanted))
+
+    def _mapped(self, shard: int, path: Path) -> tuple[memoryview, pq.FileMetaData]:
+        """A shard's file, mapped, and its footer. What a mapping's views outlive, they keep."""
+        if shard not in self._maps:
+            while len(self._maps) >= OPEN_SHARDS:
+                del self._maps[next(iter(self._maps))]
+            with path.open("rb") as file:
+                mapped = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+            self._maps[shard] = (mapped, pq.read_metadata(path, memory_map=True))
+        return self._maps[shard]
+
     def _rows(self, group: int) -> Rows:
         if self._last is None or self._last[0] != group:
-            self._last = (group, Rows(self.read_group(group)))
+            self._last = (group, self.group_documents(group))
         return self._last[1]
 
     def _by_group(self) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
@@ -319,7 +364,14 @@ class Corpus:
                 yield group, self._selected[low:high] - first
 
     def _view(self, rows: npt.NDArray[np.int64]) -> Corpus:
-        return Corpus(self.path, verify=self._verify, cache=self._storage.cache, rows=rows, manifest=self.manifest)
+        return Corpus(
+            self.path,
+            verify=self._verify,
+            check_pages=self._check_pages,
+            cache=self._storage.cache,
+            rows=rows,
+            manifest=self.manifest,
+        )
 
     def _known(self, names: Sequence[str]) -> None:
         missing = [name for name in names if name not in self.columns]

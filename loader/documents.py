@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from plait.schemas.errors import CorpusError
@@ -105,27 +105,31 @@ class Document:
 
 
 class Rows:
-    """A batch of shard rows as documents. Image bytes are views of the batch, never copied.
+    """A batch of shard rows as documents. Image bytes are views, never copies.
 
     Columns that were not read are left out of the documents: without ``images`` their pictures have no bytes, without
     ``image_info`` they are told by ``images`` alone.
+
+    Args:
+        batch: of `shard_schema`, any of its columns, of ``image_info`` any fields.
+        pictures: bytes of all its pictures in order, where they are not in the batch.
     """
 
-    def __init__(self, batch: pa.RecordBatch) -> None:
-        self._batch = batch
+    def __init__(self, batch: pa.RecordBatch, pictures: Sequence[memoryview] | None = None) -> None:
+        self._rows = int(batch.num_rows)
         names = batch.schema.names
         self._plain = {name: batch.column(name) for name in names if name not in _LISTS}
         self._texts = _Cells(batch.column("texts")) if "texts" in names else None
         self._tags = _Cells(batch.column("tags")) if "tags" in names else None
         self._infos = _Cells(batch.column("image_info")) if "image_info" in names else None
-        self._images = _ImageCells(batch.column("images")) if "images" in names else None
+        self._images = _ImageCells(batch.column("images"), pictures) if "images" in names else None
 
     def __len__(self) -> int:
-        return int(self._batch.num_rows)
+        return self._rows
 
     def __getitem__(self, row: int) -> Document:
-        if not 0 <= row < len(self):
-            raise IndexError(f"row {row} of a batch of {len(self)}")
+        if not 0 <= row < self._rows:
+            raise IndexError(f"row {row} of a batch of {self._rows}")
         fields: dict[str, Value] = {name: column[row].as_py() for name, column in self._plain.items()}
         doc_id = fields.pop("doc_id", b"")
         return Document(doc_id if isinstance(doc_id, bytes) else b"", tuple(self._nodes(row)), fields)
@@ -153,48 +157,47 @@ class Rows:
 
 
 class _Cells:
-    """A list column: the cells of a row as Python values."""
+    """A list column as Python values, converted all at once when the first row is asked for."""
 
     def __init__(self, column: pa.ListArray) -> None:
-        self._offsets = column.offsets.to_numpy()
-        self._values = column.values
+        self._column = column
+        self._offsets: list[int] = column.offsets.to_pylist()
+        self._values: list[Value | dict[str, Value]] | None = None
 
     def of(self, row: int) -> list[Value | dict[str, Value]]:
-        start, stop = self._offsets[row], self._offsets[row + 1]
-        cells: list[Value | dict[str, Value]] = self._values.slice(start, stop - start).to_pylist()
-        return cells
+        if self._values is None:
+            self._values = self._column.values.to_pylist()
+        return self._values[self._offsets[row] : self._offsets[row + 1]]
 
 
 class _ImageCells:
     """The column ``images``: bytes of a row's cells as views."""
 
-    def __init__(self, column: pa.ListArray) -> None:
-        self._offsets = column.offsets.to_numpy()
+    def __init__(self, column: pa.ListArray, pictures: Sequence[memoryview] | None) -> None:
+        self._offsets: list[int] = column.offsets.to_pylist()
         cells = column.values
-        self._valid = np.asarray(cells.is_valid())
-        data, path = cells.field("bytes"), cells.field("path")
-        self._has_bytes = np.asarray(data.is_valid()) & self._valid
-        self._starts = _binary_offsets(data)
-        held = data.buffers()[2]
-        self._bytes = memoryview(held if held is not None else b"")
-        self._paths = path
+        paths: list[str | None] = cells.field("path").to_pylist()
+        valid = cells.is_valid().to_pylist()
+        if pictures is None:
+            held = _views(cells.field("bytes"))
+        else:
+            # A picture with bytes has a path, and one without has none: the pictures are those of the paths, in order.
+            supply = iter(pictures)
+            held = [
+                next(supply) if there and path is not None else None for there, path in zip(valid, paths, strict=True)
+            ]
+        self._cells = [(data, path) if there else None for there, data, path in zip(valid, held, paths, strict=True)]
 
     def of(self, row: int) -> list[tuple[memoryview | None, str | None] | None]:
-        return [self.cell(place) for place in range(int(self._offsets[row]), int(self._offsets[row + 1]))]
-
-    def cell(self, place: int) -> tuple[memoryview | None, str | None] | None:
-        if not self._valid[place]:
-            return None
-        path: str | None = self._paths[place].as_py()
-        if not self._has_bytes[place]:
-            return None, path
-        return self._bytes[self._starts[place] : self._starts[place + 1]], path
+        return self._cells[self._offsets[row] : self._offsets[row + 1]]
 
 
-def _binary_offsets(data: pa.Array) -> npt.NDArray[np.int64]:
-    """Where each value of a binary array begins and ends in its buffer."""
+def _views(data: pa.Array) -> list[memoryview | None]:
+    """The values of a binary array as views of its buffer."""
+    offsets, held = data.buffers()[1:]
+    if offsets is None or held is None:
+        return [None] * len(data)
     kind = np.int64 if pa.types.is_large_binary(data.type) else np.int32
-    held = data.buffers()[1]
-    if held is None:
-        return np.zeros(len(data) + 1, np.int64)
-    return np.frombuffer(held, kind)[data.offset : data.offset + len(data) + 1].astype(np.int64)
+    ends = np.frombuffer(offsets, kind)[data.offset : data.offset + len(data) + 1].tolist()
+    view, valid = memoryview(held), data.is_valid().to_pylist()
+    return [view[ends[at] : ends[at + 1]] if there else None for at, there in enumerate(valid)]

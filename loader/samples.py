@@ -18,7 +18,7 @@ from plait.schemas.errors import ConfigError, CorpusError
 View: TypeAlias = Literal["natural", "pairs", "text"]
 OnFailure: TypeAlias = Literal["skip_image", "skip_document", "placeholder", "raise"]
 
-BASE_COLUMNS: Final = ("doc_id", "texts", "tags")
+BASE_COLUMNS: Final = ("doc_id", "texts")
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,10 @@ class SampleRecipe:
     @property
     def read(self) -> tuple[str, ...]:
         """Columns that are read."""
-        pictures = () if self.view == "text" else ("images", "image_info")
+        if self.view == "text":
+            return tuple(dict.fromkeys((*BASE_COLUMNS, *self.columns)))
+        facts = ("width", "height", *(("alt", "caption") if self.view == "pairs" else ()))
+        pictures = ("images", *(f"image_info.list.element.{name}" for name in facts))
         return tuple(dict.fromkeys((*BASE_COLUMNS, *pictures, *self.columns)))
 
 
@@ -98,7 +101,7 @@ class WindowReader:
         self._order = order
         self._recipe = recipe
         for source in order.sources:
-            missing = [name for name in recipe.read if name not in source.corpus.columns]
+            missing = [name for name in recipe.read if name.partition(".")[0] not in source.corpus.columns]
             if missing:
                 raise ConfigError(f"{source.corpus.path} has no column {missing[0]!r}")
 
@@ -124,7 +127,7 @@ class WindowReader:
     def _rows(self, place: Place) -> Rows | None:
         corpus = self._order.sources[place.source].corpus
         try:
-            return Rows(corpus.read_group(place.group, self._recipe.read))
+            return corpus.group_documents(place.group, self._recipe.read)
         except CorpusError:
             if self._recipe.on_bad_shard == "raise":
                 raise
