@@ -1,6 +1,6 @@
 """Pictures: speed and equality of hashes, what the fast path changes, clusters at scale, and hostile bytes.
 
-    python benchmarks/images.py hashes|clusters|plans|archives|mutate [--data FOLDER] [--count N]
+    python benchmarks/images.py hashes|clusters|plans|archives|mutate [--data FOLDER] [--count N] [--seed N]
 
 - hashes: images per CPU second from bytes to pHash, to both hashes and to all scores, beside imagehash, exact and with
   the fast path; distance of the fast path's hashes to imagehash's. JPEGs of 800 x 600, quality 85, cut from the
@@ -239,11 +239,11 @@ def mutated(rng: random.Random, seeds: list[bytes]) -> bytes:
     return bytes(data)
 
 
-def mutate(data: Path, count: int) -> None:
+def mutate(data: Path, count: int, seed: int) -> None:
     files = [file for name in FOLDERS for file in sorted((data / name).rglob("*")) if file.is_file()]
     seeds = [content for file in files if 0 < len(content := file.read_bytes()) < 20_000]
     limits = DecodeLimits(pixels=4_000_000, frames=200)
-    rng = random.Random(0)
+    rng = random.Random(seed)
     ends: collections.Counter[str] = collections.Counter()
     slowest: list[tuple[float, int]] = []
     began = time.process_time()
@@ -272,6 +272,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--count", type=int)
     parser.add_argument("--radius", type=int, default=6)
+    parser.add_argument("--seed", type=int, default=0, help="of the mutations")
     given = parser.parse_args()
     if given.part == "hashes":
         hashes(given.data, given.count or 120)
@@ -282,7 +283,7 @@ def main() -> None:
     elif given.part == "archives":
         archives(given.data)
     else:
-        mutate(given.data, given.count or 1_000_000)
+        mutate(given.data, given.count or 1_000_000, given.seed)
 
 
 if __name__ == "__main__":
