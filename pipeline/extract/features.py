@@ -2,148 +2,40 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 
 from plait.pipeline.extract import vocabulary as voc
+from plait.pipeline.extract.frame import Floats, Frame, Ints, prefix, window
 from plait.pipeline.extract.segment import Layout
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-
-# Scripts without spaces between words: two characters count as a word.
-_DENSE = re.compile(
-    r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\U00020000-\U0003ffff]"
-)
 _SENTENCE_ENDS = ".!?。！？؟۔।"
-_COMMAS = ",;:，、；：،"
-_SEPARATORS = "|»›·•©→←"
+_COMMAS = ",:，、：،"
 _TAG_GROUPS = {
     "p": 1, "li": 2, "td": 3, "th": 3, "div": 4, "section": 5, "article": 5, "main": 5, "h1": 6, "h2": 7, "h3": 8, "h4": 9,
     "h5": 9, "h6": 9, "a": 10, "blockquote": 11, "pre": 12, "dt": 13, "dd": 14, "figcaption": 15, "button": 16, "body": 17,
     "figure": 18, "ul": 19, "ol": 19, "center": 20, "form": 21, "header": 22, "footer": 23, "nav": 24, "aside": 25,
     "address": 26, "summary": 27, "details": 27, "legend": 28, "tr": 29,
 }  # fmt: skip
-_LEVELS = 5  # containers above a block that are described
-_PROSE_WORDS = 12
-
-
-@dataclass(slots=True)
-class Frame:
-    """Arrays that features and selection share; over blocks unless said otherwise.
-
-    Attributes:
-        words: words as counted for scores: whitespace-separated, two characters of a dense script a word.
-        chars: characters.
-        containers: shape (levels, blocks): elements around a block whose ranges strictly grow.
-        signature: number of the block's path signature; blocks with the same one came from the same template.
-        first: first block of each element.
-        end: past the last block of each element.
-    """
-
-    words: Floats
-    chars: Floats
-    containers: Ints
-    signature: Ints
-    signatures: int
-    first: Ints
-    end: Ints
-
-
-def _prefix(values: Floats) -> Floats:
-    out = np.zeros(len(values) + 1)
-    np.cumsum(values, out=out[1:])
-    return out
-
-
-def _window(prefix: Floats, low: Ints, high: Ints) -> Floats:
-    return np.asarray(prefix[high] - prefix[low])
-
-
-def _containers(layout: Layout, first: Ints, end: Ints, element: Ints) -> Ints:
-    """For each block the elements around it that hold ever more blocks, innermost first."""
-    parent = np.array(layout.e_parent, np.int64)
-    parent[0] = 0
-    size = end - first
-    up = parent.copy()
-    while True:
-        same = (size[up] == size) & (up != 0)
-        if not same.any():
-            break
-        # an element's range equals its parent's: look further up
-        moved = parent[up[same]]
-        up[same] = moved
-    levels = [np.where(size[element] > 1, element, up[element])]
-    for _ in range(_LEVELS - 1):
-        levels.append(up[levels[-1]])
-    return np.stack(levels)
-
-
-def _signatures(layout: Layout) -> tuple[Ints, int]:
-    """Numbers of path signatures: tag and class along the whole path, then the block's first inline class."""
-    paths: dict[tuple[int, str, str], int] = {}
-    of_element = [0] * len(layout.e_tag)
-    for e in range(1, len(layout.e_tag)):
-        raw = layout.e_raw[e]
-        style = ""
-        if raw:
-            start = raw.find('class="')
-            if start >= 0:
-                style = raw[start + 7 : raw.find('"', start + 7)]
-        of_element[e] = paths.setdefault((of_element[layout.e_parent[e]], layout.e_tag[e], style), len(paths) + 1)
-    numbers: dict[int, int] = {}
-    out = [numbers.setdefault(of_element[e], len(numbers)) for e in layout.b_element]
-    return np.array(out, np.int64), len(numbers)
-
-
-def frame(layout: Layout) -> Frame:
-    """The arrays that features and selection share."""
-    words = np.array(
-        [
-            len(t.split())
-            if t.isascii()
-            else max(len(t.split()), len(_DENSE.findall(t)) / 2 + len(_DENSE.sub(" ", t).split()))
-            for t in layout.b_text
-        ],
-        np.float64,
-    )
-    first, end = np.array(layout.e_first, np.int64), np.array(layout.e_end, np.int64)
-    element = np.array(layout.b_element, np.int64)
-    signature, signatures = _signatures(layout)
-    chars = np.array([len(t) for t in layout.b_text], np.float64)
-    return Frame(words, chars, _containers(layout, first, end, element), signature, signatures, first, end)
+_PROSE_WORDS = 12  # words of a block that reads like a paragraph
+_PROSE_LINKS = 0.4  # share of its characters in links at most
 
 
 def _text_columns(layout: Layout, f: Frame) -> list[Floats]:
+    """Sentence ends, commas, share in links, links, does it end as a sentence, does it begin in upper case."""
     texts = layout.b_text
-    ends = np.array(
-        [
-            sum(t.count(c) for c in (".", "!", "?")) if t.isascii() else sum(c in _SENTENCE_ENDS for c in t)
-            for t in texts
-        ],
-        np.float64,
-    )
-    commas = np.array(
-        [t.count(",") + t.count(";") + t.count(":") if t.isascii() else sum(c in _COMMAS for c in t) for t in texts],
-        np.float64,
-    )
+    ends = [
+        t.count(".") + t.count("!") + t.count("?") if t.isascii() else sum(map(t.count, _SENTENCE_ENDS)) for t in texts
+    ]
+    commas = [t.count(",") + t.count(":") if t.isascii() else sum(map(t.count, _COMMAS)) for t in texts]
     link = np.minimum(1.0, np.array(layout.b_link, np.float64) / np.maximum(1.0, f.chars))
-    last = [t[-1] for t in texts]
     return [
-        ends,
-        commas,
+        np.array(ends, np.float64),
+        np.array(commas, np.float64),
         link,
         np.array(layout.b_links, np.float64),
-        np.array([c in _SENTENCE_ENDS for c in last], np.float64),
-        np.array([c in ":：" for c in last], np.float64),
+        np.array([t[-1] in _SENTENCE_ENDS for t in texts], np.float64),
         np.array([t[0].isupper() for t in texts], np.float64),
-        np.array([sum(map(t.count, "0123456789")) for t in texts], np.float64) / np.maximum(1.0, f.chars),
-        np.array([any(c in t for c in _SEPARATORS) for t in texts], np.float64),
-        np.array([t.isupper() for t in texts], np.float64),
-        np.array([t.count("\n") for t in texts], np.float64),
     ]
 
 
@@ -151,7 +43,7 @@ def _flag_columns(layout: Layout, f: Frame) -> list[Floats]:
     """Levels up to the nearest element of each kind (0: none), and how much of the page that element holds."""
     count = len(layout.b_text)
     flags = np.array(layout.e_flags, np.int64)
-    total = _prefix(f.words)
+    total = prefix(f.words)
     share = (total[f.end] - total[f.first]) / max(1.0, total[-1])
     columns: list[Floats] = []
     for bits in (
@@ -207,89 +99,134 @@ def _title_column(layout: Layout, title: str | None) -> Floats:
     return out
 
 
-def _repeats(layout: Layout) -> Floats:
+def _repeats(layout: Layout) -> list[Floats]:
+    """How often the block's text stands on the page, and how often before it."""
     seen: dict[str, int] = {}
+    before: list[int] = []
     for text in layout.b_text:
-        seen[text] = seen.get(text, 0) + 1
-    return np.array([seen[t] for t in layout.b_text], np.float64)
+        n = seen.get(text, 0)
+        before.append(n)
+        seen[text] = n + 1
+    return [np.array([seen[t] for t in layout.b_text], np.float64), np.array(before, np.float64)]
+
+
+def _main_columns(f: Frame, mass: Floats) -> list[Floats]:
+    """The deepest element that holds most of a mass: is the block in it, how far from it, how large is it?"""
+    count = len(mass)
+    total = prefix(mass)
+    if total[-1] <= 0:
+        return [np.full(count, v) for v in (1.0, 0.0, 1.0, 1.0, 0.0, 1.0)]
+    share = (total[f.end] - total[f.first]) / total[-1]
+    words = prefix(f.words)
+    index = np.arange(count)
+    columns: list[Floats] = []
+    for least in (0.5, 0.8):
+        main = int(np.flatnonzero(share >= least)[-1])
+        low, high = int(f.first[main]), int(f.end[main])
+        away = np.where(index < low, index - low, np.where(index >= high, index - high + 1, 0))
+        columns += [
+            ((index >= low) & (index < high)).astype(np.float64),
+            np.clip(away, -40, 40).astype(np.float64),
+            np.full(count, (words[high] - words[low]) / max(1.0, words[-1])),
+        ]
+    return columns
+
+
+def _near_columns(words: Floats, link: Floats) -> list[Floats]:
+    """Words and link share of the two blocks before and after."""
+    count = len(words)
+    columns: list[Floats] = []
+    for offset in (-2, -1, 1, 2):
+        at = np.arange(count) + offset
+        valid = (at >= 0) & (at < count)
+        at = np.clip(at, 0, count - 1)
+        columns += [np.where(valid, words[at], -1.0), np.where(valid, link[at], -1.0)]
+    return columns
 
 
 def features(layout: Layout, f: Frame, tokens: Floats, title: str | None) -> npt.NDArray[np.float32]:
-    """Features of the first stage, shape (blocks, features)."""
+    """Features of a page's blocks, shape (blocks, features).
+
+    Args:
+        layout: the page.
+        f: its shared arrays.
+        tokens: token scores, shape (blocks, 3).
+        title: the page's title, if it has one.
+    """
     count = len(layout.b_text)
     index = np.arange(count)
     text = _text_columns(layout, f)
-    ends, commas, link = text[0], text[1], text[2]
+    ends, link = text[0], text[2]
     tag = np.array([_TAG_GROUPS.get(layout.e_tag[e], 0) for e in layout.b_element], np.int64)
     words = f.words
-    linked = words * link
-    prose = np.where((words >= _PROSE_WORDS) & (link < 0.4) & (ends > 0), words, 0.0)
-    token = tokens[:, 0]
-    one = np.ones(count)
-    sums = {
-        "words": _prefix(words), "linked": _prefix(linked), "prose": _prefix(prose), "ends": _prefix(ends),
-        "commas": _prefix(commas), "token": _prefix(token), "one": _prefix(one),
-    }  # fmt: skip
-    images = np.zeros(count + 1)
+    # Thai, Lao and Khmer end no sentence with a mark: a long block is prose without one.
+    prose = np.where(
+        (words >= _PROSE_WORDS) & (link < _PROSE_LINKS) & ((ends > 0) | (words >= 2 * _PROSE_WORDS)), words, 0.0
+    )
+    pictures = np.zeros(count + 1)
     for image in layout.images:
-        images[image.position] += 1
-    sums["images"] = _prefix(images)
+        pictures[image.position] += 1
+    sums = {
+        "words": prefix(words), "linked": prefix(words * link), "prose": prefix(prose), "token": prefix(tokens[:, 0]),
+        "images": prefix(pictures),
+    }  # fmt: skip
     total_words = max(1.0, float(sums["words"][-1]))
-    columns: list[Floats] = [
-        words,
-        np.log1p(f.chars),
-        *text,
-        tag.astype(np.float64),
-        tokens[:, 0],
-        tokens[:, 1],
-        tokens[:, 2],
-    ]
+    likely = words / (1.0 + np.exp(-np.clip(tokens.sum(axis=1), -30, 30)))
+    columns: list[Floats] = [words, np.log1p(f.chars), *text, tag.astype(np.float64), *tokens.T]
     columns += [
         index / count,
         sums["words"][:-1] / total_words,
         np.minimum(index, 60).astype(np.float64),
         np.minimum(count - index, 60).astype(np.float64),
     ]
-    columns += _flag_columns(layout, f) + _headings(tag) + [_title_column(layout, title), _repeats(layout)]
-    for offset in (-2, -1, 1, 2):
-        at = index + offset
-        valid = (at >= 0) & (at < count)
-        at = np.clip(at, 0, count - 1)
-        columns += [np.where(valid, words[at], -1.0), np.where(valid, link[at], -1.0), np.where(valid, tag[at], -1.0)]
+    columns += [*_flag_columns(layout, f), *_headings(tag), _title_column(layout, title), *_repeats(layout)]
+    columns += [*_main_columns(f, prose), *_main_columns(f, likely), *_near_columns(words, link)]
+    columns += [*_window_columns(sums, count), *_container_columns(f, sums, count)]
+    columns += _signature_columns(f, words, link, prose, ends)
+    columns += _page_columns(count, words, link, prose, float(sums["images"][-1]), tag)
+    return np.stack(columns, axis=1).astype(np.float32)
+
+
+def _window_columns(sums: dict[str, Floats], count: int) -> list[Floats]:
+    """Words a block, link share, prose share and token score of the 3, 8 and 20 blocks on each side."""
+    index = np.arange(count)
+    columns: list[Floats] = []
     for reach in (3, 8, 20):
         low, high = np.maximum(0, index - reach), np.minimum(count, index + reach + 1)
-        w = _window(sums["words"], low, high)
+        w = window(sums["words"], low, high)
         n = (high - low).astype(np.float64)
         columns += [
             w / n,
-            _window(sums["linked"], low, high) / np.maximum(1.0, w),
-            _window(sums["prose"], low, high) / np.maximum(1.0, w),
-            _window(sums["ends"], low, high) / np.maximum(1.0, w),
-            _window(sums["token"], low, high) / n,
-            _window(sums["images"], low, high) / n,
+            window(sums["linked"], low, high) / np.maximum(1.0, w),
+            window(sums["prose"], low, high) / np.maximum(1.0, w),
+            window(sums["token"], low, high) / n,
         ]
-    previous = np.zeros(count)
+    return columns
+
+
+def _container_columns(f: Frame, sums: dict[str, Floats], count: int) -> list[Floats]:
+    """Statistics of the containers around each block, innermost first."""
+    index = np.arange(count)
+    total_words = max(1.0, float(sums["words"][-1]))
+    total_prose = max(1.0, float(sums["prose"][-1]))
+    columns: list[Floats] = []
     for level in f.containers:
         low, high = f.first[level], f.end[level]
         n = np.maximum(1.0, (high - low).astype(np.float64))
-        w = _window(sums["words"], low, high)
+        w = window(sums["words"], low, high)
+        p = window(sums["prose"], low, high)
         columns += [
             n,
-            w,
             w / n,
             w / total_words,
-            _window(sums["linked"], low, high) / np.maximum(1.0, w),
-            _window(sums["prose"], low, high) / np.maximum(1.0, w),
-            _window(sums["commas"], low, high) / np.maximum(1.0, w),
-            _window(sums["token"], low, high) / n,
-            _window(sums["images"], low, high) / n,
+            p / total_prose,
+            window(sums["linked"], low, high) / np.maximum(1.0, w),
+            p / np.maximum(1.0, w),
+            window(sums["token"], low, high) / n,
+            window(sums["images"], low, high) / n,
             (index - low) / n,
-            w - previous,
         ]
-        previous = w
-    columns += _signature_columns(f, words, link, prose, ends)
-    columns += _page_columns(count, words, link, prose, sums["images"][-1], tag)
-    return np.stack(columns, axis=1).astype(np.float32)
+    return columns
 
 
 def _signature_columns(f: Frame, words: Floats, link: Floats, prose: Floats, ends: Floats) -> list[Floats]:
@@ -316,53 +253,3 @@ def _page_columns(count: int, words: Floats, link: Floats, prose: Floats, images
         float((tag == 6).sum()), float(((tag >= 7) & (tag <= 9)).sum()) / count, float((tag == 2).mean()), float((tag == 1).mean()),
     ]  # fmt: skip
     return [np.full(count, v) for v in values]
-
-
-def second_features(f: Frame, p: Floats) -> npt.NDArray[np.float32]:
-    """Features that the second stage sees beside the first's: probabilities of the first stage around a block.
-
-    Args:
-        f: the page's shared arrays.
-        p: first-stage probability of each block.
-    """
-    count = len(p)
-    index = np.arange(count)
-    words = f.words
-    weighted, total, plain = _prefix(p * words), _prefix(words), _prefix(p)
-    columns: list[Floats] = [p]
-    for offset in (-3, -2, -1, 1, 2, 3):
-        at = index + offset
-        columns.append(np.where((at >= 0) & (at < count), p[np.clip(at, 0, count - 1)], -1.0))
-    for reach in (4, 12, 30):
-        low, high = np.maximum(0, index - reach), np.minimum(count, index + reach + 1)
-        columns += [
-            _window(weighted, low, high) / np.maximum(1.0, _window(total, low, high)),
-            _window(plain, low, high) / (high - low),
-        ]
-    for level in f.containers:
-        low, high = f.first[level], f.end[level]
-        columns += [
-            _window(weighted, low, high) / np.maximum(1.0, _window(total, low, high)),
-            _window(plain, low, high) / np.maximum(1, high - low),
-        ]
-    n = np.bincount(f.signature, minlength=f.signatures).astype(np.float64)
-    w = np.bincount(f.signature, words, minlength=f.signatures)
-    columns.append((np.bincount(f.signature, p, minlength=f.signatures) / n)[f.signature])
-    columns.append((np.bincount(f.signature, p * words, minlength=f.signatures) / np.maximum(1.0, w))[f.signature])
-    # how much surer content stands before and after
-    before = np.maximum.accumulate(p)
-    after = np.maximum.accumulate(p[::-1])[::-1]
-    mass = max(1e-9, float(weighted[-1]))
-    columns += [
-        before,
-        after,
-        weighted[:-1] / mass,
-        np.full(count, mass),
-        np.full(count, mass / max(1.0, float(total[-1]))),
-        np.full(count, float(p.max())),
-    ]
-    order = np.argsort(-p, kind="stable")
-    rank = np.empty(count)
-    rank[order] = _prefix(words[order])[:-1] / max(1.0, float(total[-1]))
-    columns.append(rank)
-    return np.stack(columns, axis=1).astype(np.float32)

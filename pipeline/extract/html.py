@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from plait.pipeline.extract import blocks as block_classifier
 from plait.pipeline.extract import fast
 from plait.pipeline.extract.charset import decode_html
 from plait.pipeline.extract.external import trafilatura_nodes
@@ -28,7 +31,21 @@ def extract_html(html: bytes, url: str, *, options: ExtractOptions | None = None
     Raises:
         RecordError: ``record_too_large``, ``too_many_nodes``, ``too_deep``, ``no_image``, ``no_content``.
     """
-    options = options or ExtractOptions()
+    return extract_with_model(html, url, options=options or ExtractOptions(), charset=charset, model=None)
+
+
+def extract_with_model(
+    html: bytes, url: str, *, options: ExtractOptions, charset: str | None, model: block_classifier.BlockModel | None
+) -> Page:
+    """As `extract_html`, with another block classifier than the package's own; cross-validation needs it.
+
+    Args:
+        html: as `extract_html`.
+        url: as `extract_html`.
+        options: as `extract_html`.
+        charset: as `extract_html`.
+        model: the classifier; None takes the one that ships.
+    """
     if options.extractor not in EXTRACTORS:
         raise ConfigError(f"no extractor is called {options.extractor!r}; choose one of {', '.join(EXTRACTORS)}")
     if len(html) > options.max_bytes:
@@ -56,7 +73,12 @@ def extract_html(html: bytes, url: str, *, options: ExtractOptions | None = None
     if options.extractor == "trafilatura":
         nodes = trafilatura_nodes(text, url, resolver.base)
     else:
-        blocks, images = fast.choose(layout)
+        if not layout.b_text:
+            blocks, images = np.zeros(0, np.bool_), np.ones(len(layout.images), np.bool_)
+        elif options.extractor == "fast":
+            blocks, images = fast.choose(layout)
+        else:
+            blocks, images = block_classifier.choose(layout, meta.title, model or block_classifier.shipped_model())
         nodes, removed = build_nodes(layout, blocks.tolist(), images.tolist(), resolver)
     if not nodes:
         raise RecordError("no_content")

@@ -61,7 +61,7 @@ class Markup:
             ``tag attributes>text`` or ``/tag>text``.
     """
 
-    __slots__ = ("head", "html_attributes", "pieces", "data_blocks")
+    __slots__ = ("data_blocks", "head", "html_attributes", "pieces")
 
     def __init__(self, head: str, html_attributes: str, pieces: list[str], data_blocks: list[str]) -> None:
         self.head = head

@@ -49,7 +49,9 @@ def resolve(base: str, reference: str) -> str | None:
     try:
         parts = urlsplit(urljoin(base, reference))
         if "/." in parts.path:  # urljoin leaves the dot segments of an absolute reference
-            parts = urlsplit(urljoin(f"{parts.scheme}://{parts.netloc}/", parts._replace(scheme="", netloc="").geturl()))
+            parts = urlsplit(
+                urljoin(f"{parts.scheme}://{parts.netloc}/", parts._replace(scheme="", netloc="").geturl())
+            )
         host, port = parts.hostname, parts.port
     except ValueError:
         return None
