@@ -12,11 +12,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from plait.jobs.auditing import Audit, audit
     from plait.jobs.building import build
+    from plait.jobs.fetching import Fetching
+    from plait.jobs.filling import fill
     from plait.jobs.flow import Options
 
-__all__ = ["Audit", "Options", "audit", "build"]
+__all__ = ["Audit", "Fetching", "Options", "audit", "build", "fill"]
 
-_HOMES = {"Audit": "auditing", "audit": "auditing", "build": "building", "Options": "flow"}
+_HOMES = {
+    "Audit": "auditing", "Fetching": "fetching", "Options": "flow", "audit": "auditing", "build": "building",
+    "fill": "filling",
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> object:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
+from typing import Protocol
 
 from plait.filters.recipe import Recipe, load_recipe
 from plait.jobs.engine import Engine
@@ -102,7 +103,14 @@ def _one_of(option: str, value: str, known: Sequence[str]) -> None:
         raise ConfigError(f"{option} must be one of {', '.join(known)}, not {value!r}")
 
 
-def _claim(store: Store, plan: Plan) -> Manifest | None:
+class Remembered(Protocol):
+    """What a folder remembers of the work that it belongs to."""
+
+    def to_json(self) -> str:
+        """As it is written."""
+
+
+def claim(store: Store, plan: Remembered) -> Manifest | None:
     """Make the folder this build's, or find that it is; the manifest where the build is finished.
 
     Raises:
@@ -196,7 +204,7 @@ def build(
 
 def run_plan(plan: Plan, store: Store, engine: Engine, watcher: Watcher, began: float) -> Manifest:
     """Run a checked build on an engine, publish it, clean up."""
-    done = _claim(store, plan)
+    done = claim(store, plan)
     if done is None:
         if plan.fetch is not None:
             plan.fetch.keep_opt_out(store)

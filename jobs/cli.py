@@ -135,6 +135,35 @@ def build(
 
 
 @app.command()
+def fill(
+    corpus: Corpus,
+    out: Out,
+    user_agent_contact: Contact = "",
+    workers: Workers = None,
+    opt_out: OptOutList = "",
+    host_rate: HostRate = 10.0,
+    host_concurrency: HostConcurrency = 4,
+    fetch_concurrency: FetchConcurrency = 128,
+    allow_loopback: AllowLoopback = False,
+) -> None:
+    """Fetch the pictures of a corpus built with --images urls, into a new corpus.
+
+    [dim]plait fill urls-corpus --out corpus --user-agent-contact https://lab.example/crawl[/dim]
+    """
+    from plait.jobs.fetching import Fetching
+    from plait.jobs.filling import fill as run
+    from plait.jobs.progress import Terminal
+    from plait.jobs.summary import summary
+
+    console = Console()
+    with _errors():
+        fetching = Fetching(user_agent_contact, opt_out, host_rate, host_concurrency, fetch_concurrency, allow_loopback)
+        manifest = run(corpus, out, fetching, workers=workers, watcher=Terminal(console))
+        for part in summary(out, manifest):
+            console.print(part)
+
+
+@app.command()
 def plan(
     inputs: Inputs,
     recipe: RecipeName = "default",

@@ -57,6 +57,7 @@ class Flow:
     options: Options
     archives: Sequence[Archive]
     fetch: FetchPlan | None = None  # where images are fetched
+    inputs: pa.Table | None = None  # INPUT_LIST of the corpus that is filled
     receipts: dict[str, list[Receipt]] = field(default_factory=dict)
     shards: int = 0
 
@@ -98,6 +99,23 @@ class Flow:
         if self.options.images != "none":
             found = self._images(ordered, self._locators(extracted))
         return self._assemble(ordered, found)
+
+    def refill(self, opened: Sequence[Unit], scores: Mapping[str, str]) -> list[Receipt]:
+        """Shards of a corpus anew, the pictures that they lack fetched; the receipts of the new shards.
+
+        Args:
+            opened: a unit for each shard.
+            scores: score columns of the corpus → Arrow type.
+        """
+        columns: dict[str, Json] = {"scores": dict(scores)}
+        shards = self._units(self._stage("reopen", "fill:reopen_shard", columns), opened)
+        documents = _tables(shards, "documents")
+        if not documents:
+            return []
+        self.shards = -(-sum(output.rows for output in documents) // self.options.shard_docs)
+        ordered = self._order(documents, [])
+        held = [_pack(done, done.tables("pack")[0], done.tables("index")[0]) for done in shards if done.tables("index")]
+        return self._assemble(ordered, self._images(ordered, _tables(shards, "locators"), held))
 
     def _extract(self) -> list[Receipt]:
         params = {
@@ -205,8 +223,8 @@ class Flow:
             redirects = _tables(done, "redirects")
         return locators
 
-    def _images(self, ordered: list[Receipt], locators: list[Output]) -> list[Output]:
-        """Image rows of each shard."""
+    def _images(self, ordered: list[Receipt], locators: list[Output], held: Sequence[Unit] = ()) -> list[Output]:
+        """Image rows of each shard; packs that are there already are ``held``."""
         nodes = _tables(ordered, "occurrences")
         if not nodes:
             return []
@@ -215,7 +233,8 @@ class Flow:
         located = self._shuffle(Shuffle(locate, sources, LOCATE_IN, LOCATE_ORDER))
         rows, missing = _tables(located, "images"), _tables(located, "missing")
         if rows:
-            packs = [*self._acquire(_tables(located, "wanted")), *self._fetch(_tables(located, "urls"))]
+            wanted = [] if held else _tables(located, "wanted")
+            packs = [*held, *self._acquire(wanted), *self._fetch(_tables(located, "urls"))]
             scores = self._scores(packs)
             attach = self._stage("attach_scores", "images:attach_scores")
             sources = (Source(tuple(scores), 0), Source(tuple(rows), 1))

@@ -160,6 +160,8 @@ def _totals(shards: Sequence[Receipt], files: Sequence[ShardFile], reference: st
 
 def _inputs(flow: Flow) -> pa.Table:
     """Every archive, with what reading it met."""
+    if flow.inputs is not None:
+        return flow.inputs
     seen: dict[str, Mapping[str, int]] = {}
     for archive, receipt in zip(flow.archives, flow.receipts.get("extract", []), strict=True):
         seen[archive.id] = receipt.books.seen

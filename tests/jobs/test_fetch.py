@@ -11,14 +11,14 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from plait.jobs import Options, audit, build
-from plait.jobs.fetching import Fetching
+from plait.jobs import Fetching, Options, audit, build, fill
 from plait.schemas.errors import ConfigError
 from plait.schemas.manifest import Manifest
 from tests.archives import WarcBuilder, picture
@@ -120,7 +120,9 @@ def test_each_distinct_url_is_asked_once_and_its_picture_is_in_every_document(tm
     with site() as server:
         archive = write_archive(tmp_path / "pages.warc.gz", server.server.port)
         out = tmp_path / "out"
-        done = build([str(archive)], str(out), recipe="annotate", workers=2, options=HTTP, fetching=MANNERS)
+        done = build(
+            [str(archive)], str(out), recipe="annotate", extractor="fast", workers=2, options=HTTP, fetching=MANNERS
+        )
         asked = Counter(server.pictures)
         agents = {headers["user-agent"] for headers in server.server.headers}
     assert set(asked.values()) == {1}  # the shared ones too, and what a redirect leads to
@@ -151,12 +153,14 @@ def test_each_distinct_url_is_asked_once_and_its_picture_is_in_every_document(tm
 def _start(archive: Path, out: Path) -> subprocess.Popen[bytes]:
     command = [
         sys.executable, "-m", "plait.jobs", "build", str(archive), "--out", str(out), "--recipe", "annotate",
+        "--extractor", "fast",
         "--images", "http", "--user-agent-contact", MANNERS.contact, "--host-rate", "0", "--workers", "2",
         "--shard-docs", "8", "--allow-loopback",
     ]  # fmt: skip
     return subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
+@pytest.mark.slow
 def test_killed_in_a_fetch_it_repeats_only_what_was_in_flight(tmp_path: Path) -> None:
     with site(gate=25) as server:
         archive = write_archive(tmp_path / "pages.warc.gz", server.server.port)
@@ -172,7 +176,13 @@ def test_killed_in_a_fetch_it_repeats_only_what_was_in_flight(tmp_path: Path) ->
         assert again.returncode == 0, errors.decode()
         asked = Counter(server.pictures)
         fresh = build(
-            [str(archive)], str(tmp_path / "new"), recipe="annotate", workers=1, options=HTTP, fetching=MANNERS
+            [str(archive)],
+            str(tmp_path / "new"),
+            recipe="annotate",
+            extractor="fast",
+            workers=1,
+            options=HTTP,
+            fetching=MANNERS,
         )
     repeated = [path for path, count in asked.items() if count > 1]
     assert 0 < len(before) < len(asked)  # it was killed in the middle
@@ -185,20 +195,53 @@ def test_killed_in_a_fetch_it_repeats_only_what_was_in_flight(tmp_path: Path) ->
     assert audit(str(out)).faults == ()
 
 
-def test_a_list_of_opted_out_domains_and_urls_is_never_asked(tmp_path: Path) -> None:
+def test_a_list_of_opted_out_urls_is_never_asked(tmp_path: Path) -> None:
     with site() as server:
         port = server.server.port
-        archive = write_archive(tmp_path / "pages.warc.gz", port)
+        archive = write_archive(tmp_path / "pages.warc.gz", port, per_document=1)
         listed = tmp_path / "opt-out.txt"
         listed.write_text(f"# asked by mail\nhttp://127.0.0.2:{port}/img/9000.jpg\nother.test\n")
-        manners = Fetching(MANNERS.contact, str(listed), 0, 4, 128, True)
-        build([str(archive)], str(tmp_path / "out"), recipe="annotate", workers=1, options=HTTP, fetching=manners)
+        manners = replace(MANNERS, opt_out=str(listed))
+        build(
+            [str(archive)],
+            str(tmp_path / "out"),
+            recipe="annotate",
+            extractor="fast",
+            workers=1,
+            options=HTTP,
+            fetching=manners,
+        )
         assert "/img/9000.jpg" not in server.pictures
         assert "/img/100.jpg" in server.pictures
-        listed.write_text("127.0.0.2\n")
-        before = len(server.server.asked)
-        build([str(archive)], str(tmp_path / "none"), recipe="annotate", workers=1, options=HTTP, fetching=manners)
-        assert len(server.server.asked) == before
+
+
+@pytest.mark.slow
+def test_a_filled_corpus_is_what_a_build_that_fetches_gives(tmp_path: Path) -> None:
+    with site() as server:
+        archive = str(write_archive(tmp_path / "pages.warc.gz", server.server.port))
+        urls = Options(images="urls", shard_docs=8, formats=("parquet", "webdataset"))
+        build([archive], str(tmp_path / "urls"), recipe="annotate", extractor="fast", workers=2, options=urls)
+        assert server.server.asked == []
+        filled = fill(str(tmp_path / "urls"), str(tmp_path / "filled"), MANNERS, workers=2)
+        assert set(Counter(server.pictures).values()) == {1}
+        straight = build(
+            [archive],
+            str(tmp_path / "http"),
+            recipe="annotate",
+            extractor="fast",
+            workers=2,
+            options=HTTP,
+            fetching=MANNERS,
+        )
+        asked = len(server.server.asked)
+        again = fill(str(tmp_path / "urls"), str(tmp_path / "filled"), MANNERS, workers=2)
+        assert len(server.server.asked) == asked  # a finished fill is found finished
+    assert filled.totals.image_urls == 0
+    assert filled.formats == ("parquet", "webdataset")
+    assert filled.fingerprint == straight.fingerprint == again.fingerprint
+    assert audit(str(tmp_path / "filled")).faults == ()
+    with pytest.raises(ConfigError, match="--images urls"):
+        fill(str(tmp_path / "http"), str(tmp_path / "more"), MANNERS)
 
 
 @pytest.mark.parametrize(
@@ -214,5 +257,13 @@ def test_a_list_of_opted_out_domains_and_urls_is_never_asked(tmp_path: Path) -> 
 def test_wrong_settings_name_their_option_and_write_nothing(fetching: Fetching, option: str, tmp_path: Path) -> None:
     archive = write_archive(tmp_path / "pages.warc.gz", 80)
     with pytest.raises(ConfigError, match=option):
-        build([str(archive)], str(tmp_path / "out"), recipe="annotate", workers=1, options=HTTP, fetching=fetching)
+        build(
+            [str(archive)],
+            str(tmp_path / "out"),
+            recipe="annotate",
+            extractor="fast",
+            workers=1,
+            options=HTTP,
+            fetching=fetching,
+        )
     assert not (tmp_path / "out").exists()

@@ -1,0 +1,122 @@
+"""`plait fill`: a corpus of URLs becomes one of pictures, in a folder of its own."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass
+
+import pyarrow.parquet as pq
+
+from plait.filters.recipe import Recipe
+from plait.jobs.auditing import open_manifest
+from plait.jobs.building import BUILD_VERSION, claim, plait_version
+from plait.jobs.engines import EngineChoice
+from plait.jobs.fetching import Fetching, FetchPlan, plan_fetch
+from plait.jobs.flow import Flow, Options
+from plait.jobs.progress import Silent, Watcher
+from plait.jobs.publish import publish
+from plait.jobs.store import Store
+from plait.jobs.work import Json, Unit
+from plait.schemas.errors import ConfigError
+from plait.schemas.manifest import Manifest
+
+
+@dataclass(frozen=True)
+class FillPlan:
+    """A fill that has been checked and not begun."""
+
+    corpus: str
+    manifest: Manifest
+    recipe: Recipe
+    options: Options
+    fetch: FetchPlan
+
+    def to_json(self) -> str:
+        """What the folder remembers: equal for the same corpus, wherever it lies, and the same settings."""
+        plan = {
+            "version": BUILD_VERSION,
+            "inputs": [f"corpus {self.manifest.fingerprint}"],
+            "recipe": json.loads(self.recipe.model_dump_json()),
+            "options": asdict(self.options),
+            "fetch": self.fetch.params(),
+        }
+        return json.dumps(plan, sort_keys=True, indent=1)
+
+    def units(self) -> list[Unit]:
+        """One for each shard of the corpus."""
+        store = Store(self.corpus)
+        with store.open_read(self.manifest.lists.shards) as file:
+            shards = pq.read_table(file, columns=["shard", "format", "path", "sha256"]).to_pylist()
+        units = []
+        for shard in shards:
+            if shard["format"] == self.manifest.formats[0]:
+                payload: dict[str, Json] = {"corpus": self.corpus, "path": shard["path"], "format": shard["format"]}
+                units.append(Unit((shard["sha256"],), f"shard {shard['shard']}", payload))
+        return units
+
+
+def make_fill(corpus: str, fetching: Fetching) -> FillPlan:
+    """Check everything that can be checked before a byte is written.
+
+    Raises:
+        ConfigError: there is no corpus, or not one of URLs; a setting is wrong.
+        CorpusError: its manifest is damaged.
+    """
+    manifest = open_manifest(Store(corpus))
+    if manifest.options.get("images") != "urls":
+        raise ConfigError(
+            f"{corpus} was built with --images {manifest.options.get('images')}: only a corpus built with "
+            "--images urls has pictures to fetch"
+        )
+    recipe = Recipe.model_validate_json(manifest.recipe.text)
+    options = Options("http", manifest.formats, int(manifest.options.get("shard_docs") or 1000))
+    return FillPlan(corpus, manifest, recipe, options, plan_fetch(fetching, recipe.limits.image_bytes))
+
+
+def fill(
+    corpus: str,
+    out: str,
+    fetching: Fetching,
+    *,
+    workers: int | None = None,
+    watcher: Watcher | None = None,
+    engine: str | EngineChoice = "local",
+) -> Manifest:
+    """Fetch the pictures of a corpus of URLs, and write the corpus with them to another folder.
+
+    Documents keep their order; image rules, deduplication and caps are applied again with what is now known of the
+    pictures, so a document whose pictures cannot be had may be dropped, with its reason in the ledger. Stop it at any
+    time; the same call goes on where it was.
+
+    Args:
+        corpus: path or fsspec URL of a corpus built with ``--images urls``; it is not changed.
+        out: folder of the new corpus: empty, absent, or this same fill's.
+        fetching: contact and manners.
+        workers: processes; None is one a core.
+        watcher: is told of progress.
+        engine: as `plait.jobs.build`.
+
+    Raises:
+        ConfigError: an argument is wrong; nothing was written.
+        UnitError: a unit failed again and again; what was done is kept, run the same call again.
+    """
+    began = time.monotonic()
+    choice = EngineChoice(engine, workers) if isinstance(engine, str) else engine
+    plan = make_fill(corpus, fetching)
+    store = Store(out)
+    running = choice.open(store)
+    try:
+        done = claim(store, plan)
+        if done is None:
+            plan.fetch.keep_opt_out(store)
+            flow = Flow(running, watcher or Silent(), plan.recipe, plan.options, (), plan.fetch)
+            shards = flow.refill(plan.units(), plan.manifest.scores)
+            with Store(corpus).open_read(plan.manifest.lists.inputs) as file:
+                flow.inputs = pq.read_table(file)
+            missing = plan.manifest.recipe.missing
+            done = publish(store, flow, shards, missing=missing, version=plait_version(), began=began)
+        store.remove("work")
+        return done
+    finally:
+        running.close()
