@@ -164,17 +164,20 @@ class TextBatch:
     @cached_property
     def texts(self) -> list[str]:
         """Every unit's text: its lines with their gaps."""
-        found = []
-        for start, end in zip(self.offsets[:-1].tolist(), self.offsets[1:].tolist(), strict=True):
-            if end - start == 1:
-                found.append(self.lines.texts[start])
+        lines = self.lines.texts
+        counts = np.diff(self.offsets)
+        if len(counts) == len(lines) and (counts == 1).all():
+            return lines
+        starts = self.offsets[:-1]
+        found = [lines[start] if count else "" for start, count in zip(starts.tolist(), counts.tolist(), strict=True)]
+        for unit in np.flatnonzero(counts > 1).tolist():
+            start, end = int(starts[unit]), int(starts[unit] + counts[unit])
+            gaps = self.lines.gap[start + 1 : end]
+            if (gaps == 1).all():
+                found[unit] = "\n".join(lines[start:end])
             else:
-                gaps = self.lines.gap[start + 1 : end]
-                if (gaps == 1).all():
-                    found.append("\n".join(self.lines.texts[start:end]))
-                else:
-                    rest = zip(gaps.tolist(), self.lines.texts[start + 1 : end], strict=True)
-                    found.append(self.lines.texts[start] + "".join("\n" * gap + line for gap, line in rest))
+                rest = zip(gaps.tolist(), lines[start + 1 : end], strict=True)
+                found[unit] = lines[start] + "".join("\n" * gap + line for gap, line in rest)
         return found
 
     @cached_property

@@ -74,7 +74,7 @@ def _credit(low: str) -> bool:
 
 # (name, the longest text it is looked for in, in words, test on the text and its lower-case form, documentation)
 _Test = Callable[[str, str], bool]
-_ANY = 1_000_000
+_ANY = 1 << 40
 _SIGNS: tuple[tuple[str, int, _Test, str], ...] = (
     (
         "link_notice",
@@ -181,20 +181,22 @@ _SIGNS: tuple[tuple[str, int, _Test, str], ...] = (
         "Is nothing but the name of a social network. mOSCAR (appendix A.4).",
     ),
 )
-_LONGEST = 400  # characters; longer texts are not remembered
+_LONGEST = 1500  # characters; longer texts are not remembered
+_LIMITS = sorted({limit for _, limit, _, _ in _SIGNS})
+_TESTS = {limit: [(1 << b, test) for b, (_, most, test, _) in enumerate(_SIGNS) if most >= limit] for limit in _LIMITS}
 
 
 def _look(text: str) -> int:
     low = text.lower()
-    words = len(text.split())
+    words = text.count(" ") + 1
     found = 0
-    for bit, (_, limit, test, _) in enumerate(_SIGNS):
-        if words <= limit and test(text, low):
-            found |= 1 << bit
+    for flag, test in _TESTS[next(limit for limit in _LIMITS if words <= limit)]:
+        if test(text, low):
+            found |= flag
     return found
 
 
-_remembered = functools.lru_cache(maxsize=65536)(_look)
+_remembered = functools.lru_cache(maxsize=16384)(_look)
 
 
 def _signs(text: TextBatch) -> np.ndarray:

@@ -19,7 +19,7 @@ from plait.filters.batch import DocumentBatch
 from plait.filters.models import lid176
 from plait.filters.score import Score
 
-WINDOW = 2000  # characters
+WINDOW = 1200  # characters
 PIECES = 8  # that a document is cut into, to see whether it is of one language
 UNKNOWN = "und"  # ISO 639-3 for a text without letters
 
