@@ -16,14 +16,13 @@ import hashlib
 import io
 import json
 import random
+import resource
 import statistics
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-import psutil
-import pyarrow as pa
 from PIL import Image
 
 SIDE = 224
@@ -32,6 +31,8 @@ BATCH = 32
 
 def make(folder: Path, documents: int, photos: Path | None) -> None:
     """A corpus of photographs of about 0.3 megapixels and 70 KB, 0 to 5 a document, as loaders.md D measured on."""
+    import pyarrow as pa
+
     from plait.pipeline.publish import write_corpus
     from plait.schemas import ids
     from plait.schemas.manifest import Manifest, RecipeRecord, Totals
@@ -194,6 +195,9 @@ def mds_stream(folder: Path, workers: int, decode: bool) -> Iterator[list]:
                 if text is not None or kept
             ]
 
+    import streaming.base.util
+
+    streaming.base.util.clean_stale_shared_memory()
     dataset = Interleaved(local=str(folder / "mds"), shuffle=True, shuffle_seed=1, batch_size=BATCH)
     return loader_of(dataset, workers)
 
@@ -205,18 +209,17 @@ def _from_pil(image: Image.Image, decode: bool) -> object:
 
 
 def energon_stream(folder: Path, workers: int, decode: bool) -> Iterator[list]:
-    from megatron.energon import SavableDataLoader, WorkerConfig, get_loader, get_train_dataset
+    from megatron.energon import WorkerConfig, get_loader, get_val_dataset
 
-    assert SavableDataLoader
     config = WorkerConfig(rank=0, world_size=1, num_workers=workers)
-    dataset = get_train_dataset(
-        str(folder / "webdataset"), worker_config=config, batch_size=None, shuffle_buffer_size=256,
-        max_samples_per_sequence=64, auto_decode=False, repeat=False,
-    )  # fmt: skip
+    dataset = get_val_dataset(
+        str(folder / "webdataset"), split_part="train", worker_config=config, batch_size=None, auto_decode=False
+    )
     held: list = []
     for sample in get_loader(dataset):
-        nodes = [node if isinstance(node, str) else (resized(node) if decode else node) for node in sample.sequence]
-        held.append(nodes)
+        held.append(
+            [node if isinstance(node, str) else (resized(node) if decode else node) for node in sample.sequence]
+        )
         if len(held) == BATCH:
             yield held
             held = []
@@ -237,30 +240,42 @@ def measure(name: str, folder: Path, workers: int, decode: bool, seconds: float)
     documents = images = 0
     first = 0.0
     gc.collect()
-    begin = time.perf_counter()
+    begin, cpu_before = time.perf_counter(), cpu_seconds()
     while time.perf_counter() - begin < seconds:
         for batch in stream(folder, workers, decode):
             if not first:
                 first = time.perf_counter() - begin
             documents += len(batch)
             images += sum(images_of(sample) for sample in batch)
-    took = time.perf_counter() - begin
-    return {"documents/s": documents / took, "images/s": images / took, "first batch s": first}
+    took, cpu = time.perf_counter() - begin, cpu_seconds() - cpu_before
+    return {
+        "documents/s": documents / took,
+        "images/s": images / took,
+        "documents/CPU-s": documents / cpu,
+        "images/CPU-s": images / cpu,
+        "first batch s": first,
+    }
+
+
+def cpu_seconds() -> float:
+    """Of this process and of the workers that have ended: what another program's load changes little."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
 
 
 def ceiling(folder: Path, seconds: float) -> dict[str, float]:
-    """Images/s of one process that only decodes: plait's decoder, and Pillow with a resize."""
+    """Images/CPU-s of one process that only decodes: plait's decoder, and Pillow with a resize."""
     from plait.loader import Corpus, Resize
 
     data = [bytes(p.data) for document in Corpus(folder).head(200) for p in document.images if p.data]
     found = {}
     for name, decode in (("plait", Resize(SIDE).apply), ("pillow", resized)):
-        begin, count = time.perf_counter(), 0
-        while time.perf_counter() - begin < seconds:
+        begin, count = cpu_seconds(), 0
+        while cpu_seconds() - begin < seconds:
             for picture in data:
                 decode(picture)
             count += len(data)
-        found[name] = count / (time.perf_counter() - begin)
+        found[name] = count / (cpu_seconds() - begin)
     return found
 
 
@@ -295,7 +310,9 @@ def resume(folder: Path) -> dict[str, float]:
 
 
 def memory(folder: Path, epochs: int = 3) -> list[int]:
-    """Resident MiB at the end of each epoch."""
+    """Resident MiB at the end of each epoch, mapped shards included."""
+    import psutil
+
     from plait.loader import Corpus, InterleavedDataset, Order, Resize, SampleRecipe, Source
 
     dataset = InterleavedDataset(
@@ -340,21 +357,24 @@ def main() -> None:
                 missing[name] = str(error)
     for name, why in missing.items():
         print(f"{name} is left out: {why}")
-    limit = ceiling(given.corpus, given.seconds / 2)
-    print("decode only, images/s, one process:", {name: round(rate) for name, rate in limit.items()})
-    print(f"{'system':12} {'workers':>7} {'what':>10} {'median':>8} {'least':>8} {'most':>8} {'first batch s':>14}")
+    heads = ("median/s", "least", "most", "per CPU-s", "first s")
+    print(f"{'system':12} {'workers':>7} {'what':>10} " + " ".join(f"{head:>9}" for head in heads))
     for (name, workers, decode), found in sorted(
         results.items(), key=lambda item: (item[0][2], item[0][1], item[0][0])
     ):
-        unit = "images/s" if decode else "documents/s"
-        rates = [one[unit] for one in found]
+        unit = "images" if decode else "documents"
+        rates = [one[f"{unit}/s"] for one in found]
+        cpu = statistics.median(one[f"{unit}/CPU-s"] for one in found)
         first = statistics.median(one["first batch s"] for one in found)
         print(
-            f"{name:12} {workers:7} {'decoded' if decode else 'container':>10} {statistics.median(rates):8.0f} "
-            f"{min(rates):8.0f} {max(rates):8.0f} {first:14.2f}"
+            f"{name:12} {workers:7} {unit:>10} {statistics.median(rates):9.0f} {min(rates):9.0f} {max(rates):9.0f} "
+            f"{cpu:9.0f} {first:9.2f}"
         )
-    print("resume:", {name: round(value, 3) for name, value in resume(given.corpus).items()})
-    print("resident MiB after each epoch:", memory(given.corpus))
+    if "plait" in given.systems:
+        limit = ceiling(given.corpus, given.seconds / 2)
+        print("decode only, images/CPU-s, one process:", {name: round(rate) for name, rate in limit.items()})
+        print("resume:", {name: round(value, 3) for name, value in resume(given.corpus).items()})
+        print("resident MiB after each epoch:", memory(given.corpus))
 
 
 if __name__ == "__main__":
