@@ -10,7 +10,7 @@ import pyarrow as pa
 from plait.filters.batch import TextBatch, ratio
 from plait.filters.characters import code_points
 from plait.filters.score import Score, of_text
-from plait.filters.vocabulary import WordSet
+from plait.filters.vocabulary import HashSet, word_set
 
 _LENGTH = 10  # characters of an n-gram; OBELICS' configuration
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
@@ -48,8 +48,8 @@ def char_repetition(text: TextBatch) -> np.ndarray:
 
 
 @functools.cache
-def _mark_words() -> WordSet:
-    return WordSet(_MARKS)
+def _mark_words() -> HashSet:
+    return word_set(_MARKS)
 
 
 def mark_ratio(text: TextBatch) -> np.ndarray:

@@ -44,14 +44,15 @@ def word_hash(word: str) -> int:
     return int.from_bytes(hashlib.blake2b(word.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
-class WordSet:
-    """A set of words by their hashes, asked for whole arrays at once.
+class HashSet:
+    """A set of 64-bit hashes, asked for whole arrays at once.
 
     A table of 65,536 answers for the lowest bits of a hash rules out nearly every word; the rest are looked up.
     """
 
-    def __init__(self, listed: Sequence[str]) -> None:
-        self.hashes = np.sort(np.array([word_hash(word) for word in dict.fromkeys(listed)], np.uint64))
+    def __init__(self, hashes: np.ndarray) -> None:
+        """A set of uint64 hashes, in any order."""
+        self.hashes = np.sort(hashes)
         self._maybe = np.zeros(1 << 16, bool)
         self._maybe[(self.hashes & np.uint64(0xFFFF)).astype(np.int64)] = True
 
@@ -66,6 +67,11 @@ class WordSet:
             place = np.minimum(np.searchsorted(self.hashes, codes[asked]), len(self.hashes) - 1)
             found[asked] = self.hashes[place] == codes[asked]
         return np.asarray(found)
+
+
+def word_set(listed: Sequence[str]) -> HashSet:
+    """The set of some words, for `Words.hash` or, if they are in lower case, `Words.lower`."""
+    return HashSet(np.array([word_hash(word) for word in dict.fromkeys(listed)], np.uint64))
 
 
 def _flags(word: str) -> int:

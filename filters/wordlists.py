@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from plait.filters.batch import TextBatch, ratio
 from plait.filters.score import Score, of_text
-from plait.filters.vocabulary import WordSet, unspaced
+from plait.filters.vocabulary import HashSet, unspaced, word_set
 
 WITHOUT_SPACES = frozenset({"zh", "ja", "th", "lo", "km", "my", "bo"})
 
@@ -28,9 +28,9 @@ def load(name: str) -> dict[str, list[str]]:
 
 
 @functools.cache
-def _hashed(name: str, language: str) -> WordSet:
+def _hashed(name: str, language: str) -> HashSet:
     """A language's words; phrases of several words are left out."""
-    return WordSet([word for word in load(name).get(language, []) if " " not in word])
+    return word_set([word for word in load(name).get(language, []) if " " not in word])
 
 
 @functools.cache
@@ -94,8 +94,8 @@ _SPAM = (
 
 
 @functools.cache
-def _spam_words() -> WordSet:
-    return WordSet(_SPAM.split())
+def _spam_words() -> HashSet:
+    return word_set(_SPAM.split())
 
 
 def spam_word_ratio(text: TextBatch) -> np.ndarray:
@@ -107,8 +107,8 @@ _FUNCTION_WORDS = ("the", "is", "are", "am", "to", "of", "and", "that", "have", 
 
 
 @functools.cache
-def _function_words() -> WordSet:
-    return WordSet(_FUNCTION_WORDS)
+def _function_words() -> HashSet:
+    return word_set(_FUNCTION_WORDS)
 
 
 def english_function_words(text: TextBatch) -> np.ndarray:

@@ -101,10 +101,11 @@ class _Flow:
         for name in missing:
             if name in PAGE_SCORES:
                 self.scores[name] = compute_page(name, self.pages, files.blocked_domains, files.blocked_urls)
-            elif name == "quality":
-                texts = self.documents.by_document.texts
-                found = quality(texts, files.quality_model) if files.quality_model else np.full(len(texts), np.nan)
+            elif name == "quality" and files.quality_model:
+                found = quality(self.documents.by_document.texts, files.quality_model)
                 self.scores[name] = pa.array(found, pa.float64(), from_pandas=True)
+            elif name == "quality":
+                self.scores[name] = pa.nulls(len(self.documents), SCORES[name].type)
         self.current.update(missing)
         return {name: known[name] if name in known else self.scores[name] for name in names}
 
