@@ -26,6 +26,7 @@ from warcio.exceptions import ArchiveLoadFailed
 
 from plait.pipeline.read.http_message import text_of
 from plait.pipeline.read.places import (
+    GZIP,
     Layout,
     layout_of,
     next_record,
@@ -235,6 +236,7 @@ def _spooled(
 def _fast(source: Source, start: int, layout: Layout, run: _Run) -> Iterator[Frame]:
     source.seek(start)
     before, place = start, -1
+    drain = layout.magic not in (b"", GZIP)
     try:
         for record in ArchiveIterator(source, parse_http=False):
             offset = record.stream_pos
@@ -257,7 +259,8 @@ def _fast(source: Source, start: int, layout: Layout, run: _Run) -> Iterator[Fra
             yield frame
             if frame.damage is not None:
                 return
-            if frame.taken + record.consume() < frame.size:
+            # Only the last record can be short, and `record_end` finds that out for gzip and plain ones.
+            if drain and frame.taken + record.consume() < size:
                 frame.damage = "the record breaks off"
                 return
     except OSError as error:
