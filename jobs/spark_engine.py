@@ -32,7 +32,6 @@ SETTINGS = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.adaptive.enabled": "true",
     "spark.sql.execution.arrow.maxRecordsPerBatch": "4096",
-    "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
     "spark.scheduler.mode": "FAIR",
     "spark.task.maxFailures": str(ATTEMPTS),
@@ -54,14 +53,18 @@ def start_session(master: str | None, workers: int | None, more: Mapping[str, st
 
     from plait.jobs.java import java_home
 
-    os.environ["JAVA_HOME"] = str(java_home())
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # else workers run whatever `python3` is on their path
-    # A local Spark tries a failed task again only where its master's URL says how often.
-    builder = SparkSession.builder.master(master or f"local[{workers or '*'},{ATTEMPTS}]").appName("plait")
-    for name, value in {**SETTINGS, **(more or {})}.items():
+    settings = dict(SETTINGS)
+    if "PYSPARK_GATEWAY_PORT" not in os.environ:  # else spark-submit has started the driver, with a master of its own
+        os.environ["JAVA_HOME"] = str(java_home())
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # else workers run whatever `python3` is on their path
+        # A local Spark tries a failed task again only where its master's URL says how often.
+        settings["spark.master"] = master or f"local[{workers or '*'},{ATTEMPTS}]"
+        if master is None:
+            settings |= dict.fromkeys(("spark.driver.host", "spark.driver.bindAddress"), "127.0.0.1")
+            settings["spark.ui.enabled"] = "false"
+    builder = SparkSession.builder.appName("plait")
+    for name, value in (settings | dict(more or {})).items():
         builder = builder.config(name, value)
-    if master is None:
-        builder = builder.config("spark.driver.host", "127.0.0.1").config("spark.driver.bindAddress", "127.0.0.1")
     try:
         session = builder.getOrCreate()
     except Exception as error:

@@ -53,7 +53,7 @@ class Saboteur(threading.Thread):
 def kill(wanted: Callable[[str], bool]) -> bool:
     """Kill one process whose command line is wanted; whether there was one."""
     for process in psutil.process_iter(["cmdline"]):
-        command = " ".join(process.info["cmdline"] or ())
+        command = " ".join(process.info["cmdline"] or ()).strip()
         if wanted(command) and os.getuid() == process.uids().real:
             process.send_signal(signal.SIGKILL)
             return True
