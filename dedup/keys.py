@@ -24,7 +24,8 @@ KEYS = pa.schema(
         pa.field("captured", TIME),
         pa.field("url_key", pa.int64(), nullable=False),  # text_key(canonical_url(url))
         pa.field("text_key", pa.int64()),  # of the normalised text; null where there is none
-        pa.field("image_set_key", pa.int64()),  # of the set of canonical image URLs; null where there is no image
+        # Of the set of canonical image URLs; the document's own id where there is none: alone in its group.
+        pa.field("image_set_key", pa.int64(), nullable=False),
         pa.field("bands", pa.list_(pa.int64()), nullable=False),  # bucket keys; empty where there are no words
         pa.field("sketch", pa.binary()),  # 4 bits a row of the signature; null where there are no words
         pa.field("images", pa.int32(), nullable=False),  # image nodes
@@ -67,10 +68,11 @@ def document_keys(batch: pa.RecordBatch, config: MinHashConfig) -> pa.RecordBatc
     sketch_rows = sketches(sig)
     plain = [normalised(text) for text in texts]
     ids = batch.column("doc_id").to_pylist()
+    names = [key64(doc) for doc in ids]
     columns = {
         "doc_id": batch.column("doc_id"),
         "url": batch.column("url"),
-        "id": pa.array([key64(doc) for doc in ids], pa.int64()),
+        "id": pa.array(names, pa.int64()),
         "order_key": batch.column("order_key"),
         "captured": batch.column("captured"),
         "url_key": pa.array([text_key(canonical_url(url)) for url in batch.column("url").to_pylist()], pa.int64()),
@@ -79,13 +81,13 @@ def document_keys(batch: pa.RecordBatch, config: MinHashConfig) -> pa.RecordBatc
         "sketch": pa.array(
             [row.tobytes() if w else None for row, w in zip(sketch_rows, worded, strict=True)], pa.binary()
         ),
-        **_images(batch),
+        **_images(batch, names),
         "chars": pa.array([len(text) for text in texts], pa.int64()),
     }
     return conform(pa.RecordBatch.from_pydict(columns), KEYS)
 
 
-def _images(batch: pa.RecordBatch) -> dict[str, pa.Array]:
+def _images(batch: pa.RecordBatch, names: list[int]) -> dict[str, pa.Array]:
     """Number of image nodes, and the key of the set of their URLs: order and repeats make no difference."""
     nodes = batch.column("nodes")
     flat = nodes.flatten()
@@ -93,10 +95,10 @@ def _images(batch: pa.RecordBatch) -> dict[str, pa.Array]:
     parents = np.asarray(nodes.value_parent_indices())[np.asarray(is_image, dtype=bool)]
     urls = flat.field("image_url").filter(is_image).to_pylist()
     bounds = np.searchsorted(parents, np.arange(len(batch) + 1)).tolist()
-    keys: list[int | None] = []
-    for low, high in pairwise(bounds):
+    keys = []
+    for name, (low, high) in zip(names, pairwise(bounds), strict=True):
         distinct = sorted({canonical_url(url) for url in urls[low:high] if url})
-        keys.append(text_key("\n".join(distinct)) if distinct else None)
+        keys.append(text_key("\n".join(distinct)) if distinct else name)
     return {
         "images": pa.array(np.diff(bounds), pa.int32()),
         "image_set_key": pa.array(keys, pa.int64()),

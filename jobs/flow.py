@@ -162,6 +162,8 @@ class Flow:
             keys = self._keep(keys, "dedup_url", "url_key", "duplicate_url")
         if settings.exact:
             keys = self._keep(keys, "dedup_text", "text_key", "duplicate_text")
+        if settings.image_sets:
+            keys = self._keep(keys, "dedup_image_sets", "image_set_key", "duplicate_image_set")
         if settings.minhash is None or not keys:
             return keys
         params = {"minhash": settings.minhash.model_dump()}
