@@ -64,6 +64,14 @@ class Picture:
         image.load()
         return ImageOps.exif_transpose(image)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """For other processes: with a copy of the bytes."""
+        return _picture, (bytes(self.data) if self.data is not None else None, self.path, self.info)
+
+
+def _picture(data: bytes | None, path: str | None, info: dict[str, Value]) -> Picture:
+    return Picture(memoryview(data) if data is not None else None, path, info)
+
 
 Node: TypeAlias = Text | Picture
 

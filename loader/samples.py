@@ -69,7 +69,7 @@ class Sample:
 
     doc_id: bytes
     source: int
-    nodes: tuple[str | list[Pixels] | memoryview, ...]
+    nodes: tuple[str | list[Pixels] | bytes, ...]
     positions: tuple[Position, ...]
     failed: Mapping[str, int] = field(default_factory=dict)
     fields: Mapping[str, object] = field(default_factory=dict)
@@ -201,10 +201,8 @@ def kept_nodes(nodes: Sequence[Node], recipe: SampleRecipe) -> list[Node]:
     return kept
 
 
-def _interleaved(
-    nodes: Sequence[Node], recipe: SampleRecipe, failed: Counter[str]
-) -> list[str | list[Pixels] | memoryview]:
-    made: list[str | list[Pixels] | memoryview] = []
+def _interleaved(nodes: Sequence[Node], recipe: SampleRecipe, failed: Counter[str]) -> list[str | list[Pixels] | bytes]:
+    made: list[str | list[Pixels] | bytes] = []
     for node in nodes:
         if isinstance(node, Text):
             made.append(node.text)
@@ -213,11 +211,11 @@ def _interleaved(
     return made
 
 
-def _images(picture: Picture, recipe: SampleRecipe, failed: Counter[str]) -> list[list[Pixels] | memoryview]:
+def _images(picture: Picture, recipe: SampleRecipe, failed: Counter[str]) -> list[list[Pixels] | bytes]:
     """A picture's images; none where it failed and is skipped."""
     assert picture.data is not None
     if recipe.pixels is None:
-        return [picture.data]
+        return [bytes(picture.data)]  # a view of the mapped file cannot leave a worker process
     try:
         return [recipe.pixels.apply(picture.data)]
     except OSError as error:

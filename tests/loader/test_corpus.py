@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import shutil
 import subprocess
 import sys
@@ -174,6 +175,13 @@ print(sum(p.decode().width > 0 for document in corpus for p in document.images i
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("180 9\n", "")
+
+
+def test_documents_and_corpora_can_be_sent_to_other_processes(corpus_folder):
+    corpus = Corpus(corpus_folder)
+    document = corpus[9]
+    assert pickle.loads(pickle.dumps(document)) == document
+    assert pickle.loads(pickle.dumps(corpus))[9] == document
 
 
 def test_rows_of_a_view_are_numbered_in_it(corpus_folder):

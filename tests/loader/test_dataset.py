@@ -152,6 +152,14 @@ def test_real_workers_and_prefetch_blur_nothing(single):
     assert sorted(used + rest) == sorted(document.doc_id for document in order.sources[0].corpus)
 
 
+def test_undecoded_pictures_come_out_of_workers_as_bytes(single):
+    loader = DataLoader(
+        InterleavedDataset(single(), SampleRecipe(pixels=None)), batch_size=8, num_workers=2, collate_fn=list
+    )
+    nodes = [node for batch in loader for sample in batch for node in sample.nodes]
+    assert sum(isinstance(node, bytes) for node in nodes) == 180
+
+
 def test_next_epoch_follows_and_is_another_order(single):
     order = single()
     dataset = InterleavedDataset(order, SMALL)
