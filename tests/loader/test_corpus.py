@@ -189,3 +189,33 @@ def test_rows_of_a_view_are_numbered_in_it(corpus_folder):
     rows = np.array([3, 50, 51, 119])
     view = Corpus(corpus_folder, rows=rows)
     assert [view[n].doc_id for n in range(4)] == [corpus[int(n)].doc_id for n in rows]
+
+
+def test_store_that_fails_now_and_then_is_asked_again(corpus_folder, tmp_path):
+    import fsspec
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    class Flaky(MemoryFileSystem):
+        protocol = "flaky"
+        store, pseudo_dirs = {}, [""]
+        failures = 0
+
+        @classmethod
+        def _strip_protocol(cls, path):
+            return super()._strip_protocol(path.replace("flaky://", "memory://"))
+
+        def _open(self, path, mode="rb", **options):
+            if mode == "rb" and Flaky.failures:
+                Flaky.failures -= 1
+                raise ConnectionResetError("the store hung up")
+            return super()._open(path, mode, **options)
+
+    fsspec.register_implementation("flaky", Flaky, clobber=True)
+    fsspec.filesystem("flaky").put(str(corpus_folder), "/corpus", recursive=True)
+    Flaky.failures = 3
+    assert len(Corpus("flaky://corpus", cache=Cache(tmp_path / "a"))) == 120
+    assert Flaky.failures == 0
+    Flaky.failures = 4
+    with pytest.raises(CorpusError, match="could not be fetched in 4 attempts: the store hung up"):
+        Corpus("flaky://corpus", cache=Cache(tmp_path / "b"))
+    assert not [path for path in (tmp_path / "b").iterdir() if path.suffix == ".part"]
