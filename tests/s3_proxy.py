@@ -23,7 +23,8 @@ import pytest
 SLOW_DOWN = b"""<?xml version="1.0" encoding="UTF-8"?>
 <Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"""
 READ_TIMEOUT_S = 2  # of the client, in these tests
-FAULTS = ("slow_down", "torn_answer", "torn_upload", "slow_down", "lost_answer", "timeout")
+READ_FAULTS = ("slow_down", "torn_answer", "timeout")
+WRITE_FAULTS = ("slow_down", "torn_upload", "lost_answer")
 
 
 @dataclass
@@ -33,7 +34,7 @@ class BadS3:
     Attributes:
         endpoint: of the proxy.
         bucket: its one bucket.
-        every: a fault on each n-th request, of the kinds of `FAULTS` in turn; 0: none.
+        every: a fault on each n-th request, of its kinds in turn; 0: none.
         faults: how many were injected, by kind.
     """
 
@@ -47,19 +48,18 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     s3: BadS3
     upstream: tuple[str, int]
-    numbers: itertools.count[int]
+    numbers: dict[tuple[str, ...], itertools.count[int]]
     stopped: threading.Event
 
     def log_message(self, *unused: object) -> None:
         pass
 
     def _fault(self) -> str:
-        number = next(self.numbers)
+        kinds = WRITE_FAULTS if self.command in ("PUT", "POST") else READ_FAULTS
+        number = next(self.numbers[kinds])
         if not self.s3.every or number % self.s3.every:
             return ""
-        kind = FAULTS[number // self.s3.every % len(FAULTS)]
-        if kind.startswith("torn") and (kind == "torn_upload") != (self.command in ("PUT", "POST")):
-            kind = "slow_down"
+        kind = kinds[number // self.s3.every % len(kinds)]
         self.s3.faults[kind] += 1
         return kind
 
@@ -129,7 +129,8 @@ def bad_s3(every: int, bucket: str = "corpora") -> Iterator[BadS3]:
     proxy.daemon_threads = True
     s3 = BadS3(f"http://127.0.0.1:{proxy.server_address[1]}", bucket, 0)
     _Handler.s3, _Handler.upstream = s3, (host, port)
-    _Handler.numbers, _Handler.stopped = itertools.count(1), threading.Event()
+    _Handler.numbers = {kinds: itertools.count(1) for kinds in (READ_FAULTS, WRITE_FAULTS)}
+    _Handler.stopped = threading.Event()
     threading.Thread(target=proxy.serve_forever, daemon=True).start()
     settings = {"client_kwargs": {"endpoint_url": s3.endpoint}, "config_kwargs": {"read_timeout": READ_TIMEOUT_S}}
     with pytest.MonkeyPatch.context() as patch:
