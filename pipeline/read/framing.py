@@ -16,7 +16,7 @@ import functools
 import io
 import logging
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -84,16 +84,14 @@ class _Headers:
 
     __slots__ = ("_items", "_values")
 
-    def __init__(self, items: Callable[[], Iterable[tuple[bytes, bytes]]]):
+    def __init__(self, items: Callable[[], Sequence[tuple[bytes, bytes]]]):
         self._items = items
         self._values: dict[bytes, bytes] | None = None
 
     def __call__(self, name: bytes) -> str | None:
         values = self._values
         if values is None:
-            values = self._values = {}
-            for key, value in self._items():
-                values.setdefault(key.lower(), value)
+            values = self._values = {key.lower(): value for key, value in reversed(self._items())}
         found = values.get(name)
         return None if found is None else text_of(found)
 

@@ -7,15 +7,12 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urljoin
 
-# Only the headers that are used: a response has some twenty, and decoding them all costs more than the rest of a head.
-_USED = {
-    name.encode(): name
-    for name in (
-        "content-encoding", "content-language", "content-type", "date", "location", "tdm-policy", "tdm-reservation",
-        "transfer-encoding", "x-robots-tag",
-    )
-}  # fmt: skip
-_INITIALS = frozenset(name[:1] for name in _USED) | frozenset(name[:1].upper() for name in _USED) | {b" "}
+# Only the headers that are used: a response has some twenty, and splitting them all in Python takes five times as long.
+_HEADER = re.compile(
+    rb"\n(content-(?:encoding|language|type)|transfer-encoding|location|date|x-robots-tag|tdm-(?:policy|reservation))"
+    rb"[ \t]*:([^\n]*(?:\n[ \t][^\n]*)*)",
+    re.IGNORECASE,
+)
 _FOLD = re.compile(rb"\r?\n[ \t]+")
 _STATUS = re.compile(rb"\s*HTTP/\d(?:\.\d)?\s+(\d{3})\b", re.IGNORECASE)
 _CHARSET = re.compile(r";\s*charset\s*=\s*[\"']?\s*([^\s\"';,]+)", re.IGNORECASE)
@@ -65,18 +62,10 @@ def parse_head(block: bytes, *, whole: bool) -> Head | None:
     match = _STATUS.match(block, 0, end)
     if match is None:
         return None
-    lines = block[match.end() : end]
-    if b"\n " in lines or b"\n\t" in lines:  # a folded header
-        lines = _FOLD.sub(b" ", lines)
     headers: dict[str, str] = {}
-    for line in lines.split(b"\n"):
-        if line[:1] not in _INITIALS:
-            continue
-        name, _, value = line.partition(b":")
-        key = _USED.get(name.strip().lower())
-        if key is None:
-            continue
-        text = text_of(value).strip()
+    for name, value in _HEADER.findall(block, match.end(), end):
+        key = name.decode("ascii").lower()
+        text = text_of(_FOLD.sub(b" ", value) if b"\n" in value else value).strip()
         if key not in headers:
             headers[key] = text
         elif key not in _SINGLE:
