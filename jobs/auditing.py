@@ -19,7 +19,15 @@ from plait.schemas.manifest import MANIFEST_NAME, Manifest
 from plait.schemas.receipts import Receipt
 from plait.schemas.shards import shard_schema
 
-FLOW = (("extract", "extract_revisits"), ("dedup_url",), ("dedup_text",), ("dedup_near",), ("order",), ("assemble",))
+FLOW = (
+    ("extract", "extract_revisits"),
+    ("dedup_url",),
+    ("dedup_text",),
+    ("dedup_image_sets",),
+    ("dedup_near",),
+    ("order",),
+    ("assemble",),
+)
 UNLISTED = frozenset({"document_dropped", "opted_out"})  # images: the document's row in the ledger stands for them
 BATCH_ROWS = 64
 
@@ -101,6 +109,25 @@ def _receipts(store: Store, manifest: Manifest, faults: list[str]) -> list[Recei
     return receipts
 
 
+def read_receipts(store: Store) -> list[Receipt]:
+    """The receipts that a corpus keeps, in the order of their names."""
+    return [Receipt.from_json(store.read(path)) for path in store.list(RECEIPTS)]
+
+
+def shard_receipts(receipts: Sequence[Receipt]) -> list[Receipt]:
+    """For each shard the receipt of who wrote it last: its assembly, or a takedown of a later generation."""
+    last: dict[int, tuple[int, Receipt]] = {}
+    for receipt in receipts:
+        parts = {output.part for output in receipt.outputs if output.part is not None}
+        if receipt.stage not in ("assemble", "takedown") or not parts:
+            continue
+        generation = int(receipt.facts.get("generation", "0"))
+        for part in parts:
+            if part not in last or last[part][0] < generation:
+                last[part] = (generation, receipt)
+    return [last[part][1] for part in sorted(last)]
+
+
 def _books(receipts: Sequence[Receipt], faults: list[str]) -> None:
     """Every unit, and every stage with the one before it: in = out + dropped."""
     faults.extend(
@@ -172,7 +199,7 @@ def _shards(store: Store, manifest: Manifest, receipts: Sequence[Receipt], fault
     except (pa.ArrowException, OSError) as error:
         faults.append(f"the list of shards cannot be read: {error}")
         return fingerprint
-    made = {output.path: output for receipt in receipts if receipt.stage == "assemble" for output in receipt.outputs}
+    made = {output.path: output for receipt in shard_receipts(receipts) for output in receipt.outputs}
     images = 0
     for shard in shards:
         path = shard["path"]
@@ -205,7 +232,7 @@ def _against(
     receipts: Sequence[Receipt], manifest: Manifest, fingerprint: Fingerprint, images: int, faults: list[str]
 ) -> None:
     """What was counted in the shards against what left the last stage."""
-    done = [receipt.books for receipt in receipts if receipt.stage == "assemble"]
+    done = [receipt.books for receipt in shard_receipts(receipts)]
     documents_out, images_out = sum(books.documents_out for books in done), sum(books.images_out for books in done)
     if fingerprint.documents != documents_out:
         faults.append(f"{documents_out} documents left assemble, the shards hold {fingerprint.documents}")

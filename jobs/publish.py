@@ -44,14 +44,14 @@ def publish(
         began: when this run of the build began, by the monotonic clock.
     """
     receipts = _distinct(receipt for done in flow.receipts.values() for receipt in done)
-    books = _keep_receipts(store, receipts)
+    books = keep_receipts(store, receipts)
     lists = Lists()
     _merge(store, receipts, "drops", DROP, lists.drops)
     _merge(store, receipts, "samples", NODE_SAMPLE, lists.node_samples)
     _merge(store, receipts, "fetched", FETCHED, FETCHED_FOLDER)
     if flow.options.retain == "all":
         _retain(store, receipts)
-    files = _shard_files(shards)
+    files = shard_files(shards)
     fingerprint = Fingerprint()
     for receipt in shards:
         fingerprint.merge(receipt.facts["fingerprint"])
@@ -60,7 +60,7 @@ def publish(
         plait_version=version,
         recipe=recipe_record(flow.recipe, missing),
         fingerprint=fingerprint.hexdigest(),
-        totals=_totals(shards, files, flow.options.formats[0]),
+        totals=totals_of(shards, files, flow.options.formats[0]),
         scores={name: str(kind) for name, kind in sorted(score_types(flow.recipe).items())},
         funnel=tuple(funnel(receipts)),
         options={"images": flow.options.images, "shard_docs": flow.options.shard_docs, "retain": flow.options.retain},
@@ -76,7 +76,7 @@ def publish(
         if path != last:
             with store.open_write(path) as file:
                 file.write(data)
-    _report(store, manifest)
+    write_report(store, manifest)
     with store.open_write(last) as file:
         file.write(around[last])
     return manifest
@@ -87,7 +87,7 @@ def _distinct(receipts: Iterable[Receipt]) -> list[Receipt]:
     return list({(receipt.stage, receipt.unit): receipt for receipt in receipts}.values())
 
 
-def _keep_receipts(store: Store, receipts: Sequence[Receipt]) -> Receipts:
+def keep_receipts(store: Store, receipts: Sequence[Receipt]) -> Receipts:
     """Copy the receipts into the ledger; their number, and a digest over all of them."""
     total = hashlib.sha256()
     for receipt in sorted(receipts, key=lambda receipt: (receipt.stage, receipt.unit)):
@@ -129,7 +129,8 @@ def _retain(store: Store, receipts: Sequence[Receipt]) -> None:
                         file.write(block)
 
 
-def _shard_files(shards: Sequence[Receipt]) -> list[ShardFile]:
+def shard_files(shards: Sequence[Receipt]) -> list[ShardFile]:
+    """Files of shards, from the receipts of those who wrote them."""
     files = []
     for receipt in shards:
         for output in receipt.outputs:
@@ -143,7 +144,8 @@ def _shard_files(shards: Sequence[Receipt]) -> list[ShardFile]:
     return files
 
 
-def _totals(shards: Sequence[Receipt], files: Sequence[ShardFile], reference: str) -> Totals:
+def totals_of(shards: Sequence[Receipt], files: Sequence[ShardFile], reference: str) -> Totals:
+    """Totals of a corpus, from its shards' receipts and files; the bytes are those of the reference format."""
     sums: Counter[str] = Counter()
     languages: Counter[str] = Counter()
     licences: Counter[str] = Counter()
@@ -224,7 +226,7 @@ def _cost(receipts: Sequence[Receipt], began: float) -> dict[str, Scalar]:
     return cost
 
 
-def _report(store: Store, manifest: Manifest) -> None:
+def write_report(store: Store, manifest: Manifest) -> None:
     """The report, where the corpus is on disk."""
     from plait.explorer.report import report
 

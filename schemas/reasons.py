@@ -72,4 +72,7 @@ REASONS: dict[str, str] = {
     # assemble
     "no_text_left": "no text node was left in the document",
     "no_image_left": "no image was left in the document",
+    # takedown
+    "taken_down": "somebody asked for it to be taken down",
+    "suppressed": "it was taken down from an earlier corpus, and the list of that was given",
 }

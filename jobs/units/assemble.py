@@ -95,14 +95,14 @@ def assemble_shard(unit: Unit, ctx: Context) -> None:
                     written = write_webdataset_shard(batches, file, cast("IO[bytes]", index))  # type: ignore[arg-type]
                 else:
                     written = write_batches(batches, done.rows.schema, file)  # type: ignore[arg-type]
-            _note(ctx, shard, form, path, written)
+            note_shard(ctx, shard, form, path, written)
     finally:
         packs.close()
     ctx.facts["fingerprint"] = fingerprint.state()
     ctx.facts["totals"] = json.dumps(asdict(tally.totals(0)), sort_keys=True)
 
 
-def _note(ctx: Context, shard: int, form: str, path: str, written: Written) -> None:
+def note_shard(ctx: Context, shard: int, form: str, path: str, written: Written) -> None:
     """The shard's file among the unit's outputs, with what the list of shards says of it."""
     ctx.add_output(Output(form, path, written.rows, written.bytes, written.sha256, shard))
     facts = {
