@@ -57,6 +57,7 @@ class Flow:
     options: Options
     archives: Sequence[Archive]
     fetch: FetchPlan | None = None  # where images are fetched
+    suppression: str | None = None  # path of the list of what must not be used, in the build's folder
     inputs: pa.Table | None = None  # INPUT_LIST of the corpus that is filled
     receipts: dict[str, list[Receipt]] = field(default_factory=dict)
     shards: int = 0
@@ -83,6 +84,10 @@ class Flow:
         self, name: str, function: str, params: Mapping[str, Json] | None = None, guarded: bool = False
     ) -> Stage:
         return Stage(name, f"{UNITS}.{function}", params or {}, guarded=guarded)
+
+    def _suppressing(self) -> dict[str, Json]:
+        """The setting of stages that look at the suppression list, where there is one."""
+        return {} if self.suppression is None else {"suppression": self.suppression}
 
     # The stages, in order -------------------------------------------------------------------------------------------
 
@@ -122,6 +127,7 @@ class Flow:
             "recipe": recipe_param(self.recipe, stage="text"),
             "minhash": (self.recipe.dedup.minhash or MinHash()).model_dump(),
             "retain": self.options.retain,
+            **self._suppressing(),
         }
         stage = self._stage("extract", "extract:extract_archive", params, guarded=True)
         units = [
@@ -280,7 +286,8 @@ class Flow:
     def _scores(self, packs: Sequence[Unit]) -> list[Output]:
         """Scores of every picture in packs."""
         recipe = recipe_param(self.recipe, stage="assemble")
-        score = self._stage("score_images", "images:score_pack", {"recipe": recipe}, guarded=True)
+        params: dict[str, Json] = {"recipe": recipe, **self._suppressing()}
+        score = self._stage("score_images", "images:score_pack", params, guarded=True)
         return _tables(self._units(score, packs), "scores")
 
     def _count(self, rows: list[Output]) -> list[Output]:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from plait.jobs.context import Context
 from plait.jobs.store import Store
 from plait.schemas.errors import ConfigError, CorpusError
 from plait.schemas.urls import canonical_url
@@ -102,6 +103,27 @@ def kept_path(listed: Suppression) -> str:
 def kept_suppression(root: str, path: str) -> Suppression:
     """A list that was put at its `kept_path`; a worker reads it once."""
     return load_suppression(Store(root), path)
+
+
+def suppression_of(ctx: Context) -> Suppression:
+    """The list that a stage's settings name; an empty one where they name none."""
+    path = ctx.params.get("suppression")
+    if path is None:
+        return Suppression(b"", np.zeros(0, np.int64))
+    return kept_suppression(ctx.store.root, str(path))
+
+
+def open_suppression(place: str) -> Suppression:
+    """A list that a user names: the file, or the corpus that it belongs to.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    folder, _, name = place.rpartition("/") if place.endswith(".parquet") else (place, "", SUPPRESSED)
+    try:
+        return load_suppression(Store(folder or "."), name)
+    except (FileNotFoundError, NotADirectoryError, CorpusError) as error:
+        raise ConfigError(f"--suppress {place} is no suppression list, and no corpus that has one: {error}") from error
 
 
 def load_suppression(store: Store, path: str) -> Suppression:

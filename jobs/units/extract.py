@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from plait.dedup.keys import KEYS, document_keys
 from plait.jobs.context import Context
 from plait.jobs.settings import archive_of, extract_options, load_recipe_param, read_limits, spool_folder
+from plait.jobs.suppression import suppression_of
 from plait.jobs.units.dedup import minhash_config
 from plait.jobs.work import Unit
 from plait.pipeline import consent
@@ -136,6 +137,7 @@ class _Unit:
         self.ctx = ctx
         self.options = extract_options(load_recipe_param(ctx))
         self.limits = read_limits(load_recipe_param(ctx))
+        self.suppressed = suppression_of(ctx)
         self.documents = _Documents(ctx)
         self.locators = _Rows(ctx, stack, "locators", LOCATOR)
         self.redirects = _Rows(ctx, stack, "redirects", LOCATOR)
@@ -209,6 +211,10 @@ class _Unit:
         payload, sha256 = record.payload, record.sha256
         if payload is None or sha256 is None:
             raise UnitError(f"a page without a payload: {url}")
+        if self.suppressed.lists_url(url):
+            self.ctx.count(documents_in=1)
+            self.ctx.drop_one("document", "suppressed")  # the ledger must not list what was taken down
+            return
         name = f"{record.offset:016x}"
         found: frozenset[str] = consent.tokens(record.robots, record.tdm_reservation)
         try:
@@ -226,7 +232,7 @@ class _Unit:
             )  # fmt: skip
             return
         self.ctx.removed(Counter(node.reason for node in page.removed))
-        page = self._without_refused(page, consent.refuses_images(found))
+        page = self._without_suppressed(self._without_refused(page, consent.refuses_images(found)))
         page = self._without_inline(page, record, archive, url, captured)
         self.documents.add(Capture(page, url, captured, sha256, archive.name, archive.id, record.offset, record.length))
 
@@ -238,6 +244,15 @@ class _Unit:
         self.ctx.count(images_in=images)
         self.ctx.drop_counts("image", {"opted_out": images})
         return replace(page, nodes=[node for node in page.nodes if node.kind != "image"])
+
+    def _without_suppressed(self, page: Page) -> Page:
+        """The page without images that were taken down elsewhere: counted, and named nowhere."""
+        gone = [node.kind == "image" and self.suppressed.lists_url(node.url) for node in page.nodes]
+        if not any(gone):
+            return page
+        self.ctx.count(images_in=sum(gone))
+        self.ctx.drop_counts("image", {"suppressed": sum(gone)})
+        return replace(page, nodes=[node for node, out in zip(page.nodes, gone, strict=True) if not out])
 
     def _without_inline(self, page: Page, record: Record, archive: Archive, url: str, captured: int | None) -> Page:
         """The page with its ``data:`` images named by their digest, and locators that lead back to this record."""

@@ -17,6 +17,7 @@ from plait.dedup.counts import count_and_rank
 from plait.dedup.images import cluster_hashes, degenerate_phash
 from plait.jobs.context import Context
 from plait.jobs.settings import archive_of, load_recipe_param, read_limits, spool_folder
+from plait.jobs.suppression import suppression_of
 from plait.jobs.units.extract import inline_bytes
 from plait.jobs.units.fetch import fetchable, fetched_key, wanted_urls
 from plait.jobs.units.order import ShardFiles, shard_count
@@ -231,6 +232,7 @@ def score_pack(unit: Unit, ctx: Context) -> None:
         bytes=recipe.limits.image_bytes, pixels=recipe.limits.image_pixels, frames=recipe.limits.image_frames,
         formats=tuple(recipe.images.formats),
     )  # fmt: skip
+    suppressed = suppression_of(ctx)
     if (spent := unit.payload.get("spent")) is not None:
         ctx.store.remove(str(spent))  # the fetch has its receipt: its answers are in packs now
     with ctx.store.open_read(str(unit.payload["index"])) as file:
@@ -244,6 +246,8 @@ def score_pack(unit: Unit, ctx: Context) -> None:
                 data = pack.read(row["pack_length"])
                 try:
                     row |= ctx.guard.call(f"{number:08x}", "decoder", score_image, data, limits)
+                    if suppressed.lists_sha256(row["sha256"]):
+                        row["reason"] = "suppressed"
                 except RecordError as error:
                     row["reason"] = error.reason
             rows.append(row)
