@@ -17,9 +17,10 @@ from plait.jobs.flow import Flow, Options
 from plait.jobs.progress import Silent, Watcher
 from plait.jobs.publish import publish
 from plait.jobs.requirements import missing_requirements
+from plait.jobs.selection import Selection
 from plait.jobs.store import Store
 from plait.jobs.worker import storage_fault
-from plait.pipeline.read.inputs import Archive, expand
+from plait.pipeline.read.inputs import Archive
 from plait.schemas.errors import ConfigError
 from plait.schemas.manifest import MANIFEST_NAME, Manifest
 
@@ -48,6 +49,7 @@ class Plan:
     options: Options
     missing: tuple[str, ...]  # rules left out because something that they require is absent
     fetch: FetchPlan | None = None  # where images are fetched
+    suppression: Suppression | None = None  # what was taken down elsewhere and must stay out
 
     def to_json(self) -> str:
         """What the build's folder remembers; equal for the same inputs, wherever they lie, and the same settings."""
@@ -59,16 +61,19 @@ class Plan:
         }
         if self.fetch is not None:
             plan["fetch"] = self.fetch.params()
+        if self.suppression is not None:
+            plan["suppression"] = self.suppression.digest
         return json.dumps(plan, sort_keys=True, indent=1)
 
 
 def make_plan(
-    inputs: Sequence[str],
+    inputs: Sequence[str] | Selection,
     *,
     recipe: str | Recipe = "default",
     options: Options | None = None,
     extractor: str | None = None,
     fetching: Fetching | None = None,
+    suppress: str | None = None,
 ) -> Plan:
     """Check everything that can be checked before a byte is written.
 
@@ -95,7 +100,8 @@ def make_plan(
         checked = checked.model_copy(update={"extract": extract}).skipping(on_images)
     checked, missing = missing_requirements(checked)
     fetch = plan_fetch(fetching or Fetching(), checked.limits.image_bytes) if options.images == "http" else None
-    return Plan(tuple(expand(inputs)), checked, options, missing, fetch)
+    chosen = inputs if isinstance(inputs, Selection) else Selection(tuple(inputs))
+    return Plan(tuple(chosen.archives()), checked, options, missing, fetch)
 
 
 def _one_of(option: str, value: str, known: Sequence[str]) -> None:
@@ -151,13 +157,14 @@ def _difference(found: str, wanted: str) -> str:
         "recipe": "another recipe",
         "options": "other options",
         "fetch": "another opt-out list or other rules of fetching",
+        "suppression": "another suppression list",
         "version": "another plait",
     }
     return " and ".join(names[key] for key in names if theirs.get(key) != ours.get(key))
 
 
 def build(
-    inputs: Sequence[str],
+    inputs: Sequence[str] | Selection,
     out: str,
     *,
     recipe: str | Recipe = "default",
@@ -173,7 +180,7 @@ def build(
     Stop it at any time; the same call goes on where it was. A finished build is found finished.
 
     Args:
-        inputs: files, globs, folders, fsspec URLs.
+        inputs: files, globs, folders, fsspec URLs, crawls (``cc://CC-MAIN-2026-43``); a `Selection` of their archives.
         out: folder of the corpus, a path or an fsspec URL; empty, absent, or this same build's.
         recipe: name of a built-in recipe, path of a TOML file, or a loaded recipe.
         workers: processes; None is one a core. An `EngineChoice` brings its own.

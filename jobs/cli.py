@@ -26,7 +26,7 @@ app = typer.Typer(
 )
 
 Inputs = Annotated[
-    list[str], typer.Argument(help="Archives: files, globs, folders, or URLs such as s3://bucket/x.warc.gz.")
+    list[str], typer.Argument(help="Archives: files, globs, folders, s3://bucket/x.warc.gz, cc://CC-MAIN-2026-43.")
 ]
 Out = Annotated[str, typer.Option("--out", help="Folder of the corpus (a path or a URL): new, empty, or this build's.")]
 RecipeName = Annotated[str, typer.Option("--recipe", help="A built-in recipe, or the path of a .toml file.")]
@@ -55,6 +55,8 @@ HostRate = Annotated[float, typer.Option("--host-rate", help="Requests a second 
 HostConcurrency = Annotated[int, typer.Option("--host-concurrency", help="Requests at a time at one host.")]
 FetchConcurrency = Annotated[int, typer.Option("--fetch-concurrency", help="Requests at a time of one worker.")]
 AllowLoopback = Annotated[bool, typer.Option("--allow-loopback", hidden=True)]
+Limit = Annotated[int | None, typer.Option("--limit", help="Archives at most, for a trial.")]
+Sample = Annotated[float | None, typer.Option("--sample", help="Share of the archives, such as 0.01, for a trial.")]
 Corpus = Annotated[str, typer.Argument(help="Folder of a corpus, a path or a URL.")]
 
 
@@ -104,6 +106,8 @@ def build(
     engine: EngineName = "local",
     ray_address: RayAddress = None,
     spark_master: SparkMaster = None,
+    limit: Limit = None,
+    sample: Sample = None,
     user_agent_contact: Contact = "",
     opt_out: OptOutList = "",
     host_rate: HostRate = 10.0,
@@ -119,12 +123,14 @@ def build(
     from plait.jobs.engines import EngineChoice
     from plait.jobs.fetching import Fetching
     from plait.jobs.progress import Terminal
+    from plait.jobs.selection import Selection
 
     console = Console()
     with _errors():
         fetching = Fetching(user_agent_contact, opt_out, host_rate, host_concurrency, fetch_concurrency, allow_loopback)
         manifest = run(
-            inputs, out, recipe=recipe, workers=workers, options=_options(images, form, shard_docs, retain),
+            Selection(tuple(inputs), limit, sample), out, recipe=recipe, workers=workers,
+            options=_options(images, form, shard_docs, retain),
             extractor=extractor, fetching=fetching, watcher=Terminal(console),
             engine=EngineChoice(engine, workers, ray_address, spark_master),
         )  # fmt: skip
@@ -196,6 +202,42 @@ def plan(
         for missing in checked.missing:
             console.print(f"left out, because something is missing: {missing}", markup=False, highlight=False)
         console.print(estimate_table(found, count))
+
+
+@app.command()
+def takedown(
+    corpus: Corpus,
+    urls: Annotated[str, typer.Option("--urls", help="File of URLs of pages or pictures, one a line.")] = "",
+    domains: Annotated[str, typer.Option("--domains", help="File of domains, one a line.")] = "",
+    hashes: Annotated[str, typer.Option("--hashes", help="File of SHA-256 of pictures, in hex.")] = "",
+    workers: Workers = None,
+) -> None:
+    """Take pages and pictures out of a corpus, for good: a new generation of it, and a list that keeps them out.
+
+    [dim]plait takedown corpus --urls asked.txt; plait gc corpus[/dim]
+    """
+    from plait.jobs.progress import Terminal
+    from plait.jobs.takedown import takedown as run
+
+    with _errors():
+        done = run(corpus, urls=urls, domains=domains, hashes=hashes, workers=workers, watcher=Terminal(Console()))
+        typer.echo(
+            f"{done.documents:,} documents and {done.images:,} images went, {done.shards:,} shards were written anew. "
+            "The old files stay until plait gc."
+        )
+
+
+@app.command()
+def gc(corpus: Corpus) -> None:
+    """Remove the files that the corpus' present generation does not need.
+
+    [dim]plait gc corpus[/dim]
+    """
+    from plait.jobs.takedown import collect
+
+    with _errors():
+        files, size = collect(corpus)
+        typer.echo(f"{files:,} files removed, {size:,} bytes")
 
 
 @app.command()

@@ -11,6 +11,7 @@ import pyarrow as pa
 from plait.jobs.runner import find_receipt, receipt_path, run_unit
 from plait.jobs.store import Store
 from plait.jobs.work import Stage, Unit
+from plait.jobs.worker import storage_fault
 from plait.schemas.errors import ConfigError, UnitError
 from plait.schemas.receipts import Receipt
 
@@ -29,6 +30,9 @@ def do_unit(root: str, stage: Stage, unit: Unit, rows: Iterable[pa.RecordBatch] 
     except ConfigError as error:
         return pickle.dumps(error)
     except Exception as error:
+        fault = storage_fault(Store(root), error) if isinstance(error, OSError) else None
+        if fault is not None:
+            return pickle.dumps(fault)
         raise UnitError(f"{unit.label} of {stage.name}: {traceback.format_exc()}") from error
 
 
