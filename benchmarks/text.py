@@ -1,11 +1,12 @@
 """Text: equality and speed beside datatrove, speed of whole recipes, language identification.
 
-    python benchmarks/text.py datatrove|recipes|language|profile [--data FOLDER] [--docs N] [--venv FOLDER]
+    python benchmarks/text.py datatrove|record|recipes|language|profile [--data FOLDER] [--docs N] [--venv FOLDER]
 
 - datatrove: Gopher repetition, Gopher quality, C4 and FineWeb on the same documents. datatrove 0.10.1 runs in a virtual
   environment of its own, made here; each family's decisions and those of the four in a row are compared, and documents
   per CPU second of both. datatrove's filters share one document's tokens (its own cache); ours start with an empty
   memo, and are timed again with a warm one.
+- record: datatrove's decisions on gold texts, for tests/filters/test_datatrove.py.
 - recipes: language and all rules of the built-in recipes on documents of 500 words, documents per CPU second.
 - language: sentences of lid_lingua joined by five: accuracy per language beside bare fastText.
 - profile: CPU time of every document score.
@@ -25,6 +26,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -148,6 +150,30 @@ def peer_python(folder: Path) -> Path:
     return python
 
 
+def peer_verdicts(texts: Sequence[str], venv: Path) -> dict[str, Any]:
+    """What datatrove's filters say of every text, and their CPU seconds."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "texts.jsonl"
+        path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts), "utf-8")
+        command = [str(peer_python(venv)), "-c", PEER, str(path), ",".join(FAMILIES)]
+        found: dict[str, Any] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return found
+
+
+def record(count: int, venv: Path) -> None:
+    """Writes datatrove's decisions on the gold text of the first pages of wcxb, for the test that pins ours to them."""
+    paths = sorted((SHARED / "wcxb" / "ground-truth").glob("*.json"))[:count]
+    texts = [json.loads(path.read_text("utf-8"))["ground_truth"]["main_content"] for path in paths]
+    found = peer_verdicts(texts, venv)["verdicts"]
+    keys = ("gopher_repetition", "gopher_quality", "c4", "fineweb_alone")
+    decisions = {
+        p.stem: "".join(str(int(row[key] is True)) for key in keys) for p, row in zip(paths, found, strict=True)
+    }
+    target = Path(__file__).resolve().parents[1] / "tests" / "filters" / "datatrove_decisions.json"
+    target.write_text(json.dumps(decisions, indent=0) + "\n", "utf-8")
+    print(f"{len(decisions)} decisions, {Counter(decisions.values()).most_common(4)}")
+
+
 def datatrove(texts: list[str], venv: Path) -> None:
     recipe = load_recipe("fineweb").skipping(["not_english"])
     # English words in every script, as spaCy's: the memo of this process is replaced for the comparison.
@@ -167,11 +193,7 @@ def datatrove(texts: list[str], venv: Path) -> None:
     for name in FAMILIES:
         chosen = recipe.model_copy(update={"rules": family(recipe.rules, name), "columns": ()})
         alone[name] = reasons(run(batches, chosen)[0])
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "texts.jsonl"
-        path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts), "utf-8")
-        command = [str(peer_python(venv)), "-c", PEER, str(path), ",".join(FAMILIES)]
-        peer = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    peer = peer_verdicts(texts, venv)
     print(f"{len(texts)} documents, {sum(map(len, texts)) / len(texts):.0f} characters each")
     for name in FAMILIES:
         key = "fineweb_alone" if name == "fineweb" else name
@@ -292,13 +314,16 @@ def profile(texts: list[str]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["datatrove", "recipes", "language", "profile"])
+    parser.add_argument("what", choices=["datatrove", "record", "recipes", "language", "profile"])
     parser.add_argument("--data", type=Path)
     parser.add_argument("--docs", type=int, default=2000)
     parser.add_argument("--venv", type=Path, default=Path("build/bench-datatrove"))
     args = parser.parse_args()
     if args.what == "language":
         language(args.data or SHARED / "lid_lingua")
+        return
+    if args.what == "record":
+        record(args.docs, args.venv)
         return
     texts = documents(args.data, 100_000 if args.what == "recipes" else args.docs)
     if args.what == "datatrove":
