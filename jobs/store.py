@@ -10,11 +10,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, Protocol, cast
 
 from plait.schemas.errors import ConfigError
 
 READ_BYTES = 1 << 20
+
+
+class Upload(Protocol):
+    """What we use of an fsspec file being written, beside writing."""
+
+    closed: bool
+
+    def discard(self) -> None:
+        """Throw away what was uploaded."""
+
+    def close(self) -> None:
+        """Make the object appear."""
 
 
 class FileSystem(Protocol):
@@ -107,16 +119,16 @@ class Store:
                 part.unlink(missing_ok=True)
             return
         fs, path = self._far(rel)
-        file = fs.open(path, "wb")
+        upload = cast(Upload, fs.open(path, "wb"))
         try:
-            yield file
+            yield cast(IO[bytes], upload)
         except BaseException:
             # Closing would publish what there is: the parts uploaded so far are thrown away instead.
             with contextlib.suppress(Exception):
-                file.discard()
-            file.closed = True
+                upload.discard()
+            upload.closed = True
             raise
-        file.close()
+        upload.close()
 
     def put_new(self, rel: str, data: bytes) -> bool:
         """Write a small file unless it exists, atomically; returns whether it was written.
