@@ -61,4 +61,4 @@ def choose(layout: Layout, title: str | None, model: BlockModel) -> tuple[npt.ND
     f = frame(layout)
     p = model.probabilities(layout, f, title)
     keep = expected_f1_set(p, f.words)
-    return drop_repeats(layout, keep, f.words), choose_images(layout, p, keep, f.words)
+    return drop_repeats(layout, keep, f.words), choose_images(layout, p, keep, f)

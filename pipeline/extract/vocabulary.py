@@ -81,6 +81,8 @@ SKIP = 1 << 16  # nothing in it is read
 BUTTON = 1 << 17
 # What an element passes on to all that it holds; the other bits say what the element itself looks like, and count only
 # where it holds a small share of the page (a body of class "has-sidebar" is no sidebar).
+# What names a part of a page's template.
+TEMPLATE = NAV | FOOTER | ASIDE | FORM | UNLIKELY | COMMENT | HIDDEN | BUTTON
 INHERITED = PRE | HEADING | CAPTION | QUOTE | TABLE | ITEM | NOSCRIPT
 
 TAG_CONTEXT = {
