@@ -19,6 +19,7 @@ from plait.jobs.publish import publish
 from plait.jobs.requirements import missing_requirements
 from plait.jobs.selection import Selection
 from plait.jobs.store import Store
+from plait.jobs.suppression import Suppression, keep_suppression, open_suppression
 from plait.jobs.worker import storage_fault
 from plait.pipeline.read.inputs import Archive
 from plait.schemas.errors import ConfigError
@@ -101,7 +102,8 @@ def make_plan(
     checked, missing = missing_requirements(checked)
     fetch = plan_fetch(fetching or Fetching(), checked.limits.image_bytes) if options.images == "http" else None
     chosen = inputs if isinstance(inputs, Selection) else Selection(tuple(inputs))
-    return Plan(tuple(chosen.archives()), checked, options, missing, fetch)
+    listed = open_suppression(suppress) if suppress else None
+    return Plan(tuple(chosen.archives()), checked, options, missing, fetch, listed)
 
 
 def _one_of(option: str, value: str, known: Sequence[str]) -> None:
@@ -172,6 +174,7 @@ def build(
     options: Options | None = None,
     extractor: str | None = None,
     fetching: Fetching | None = None,
+    suppress: str | None = None,
     watcher: Watcher | None = None,
     engine: str | EngineChoice = "local",
 ) -> Manifest:
@@ -187,6 +190,7 @@ def build(
         options: images, formats, shard size, what is retained.
         extractor: overrides the recipe's.
         fetching: contact and manners, where ``options.images`` is "http".
+        suppress: corpus, or its suppression list: what was taken down there stays out of this one.
         watcher: is told of progress.
         engine: "local", "ray" or "spark", or a choice that says where the cluster is.
 
@@ -200,7 +204,7 @@ def build(
     began = time.monotonic()
     choice = EngineChoice(engine, workers) if isinstance(engine, str) else engine
     choice.check()
-    plan = make_plan(inputs, recipe=recipe, options=options, extractor=extractor, fetching=fetching)
+    plan = make_plan(inputs, recipe=recipe, options=options, extractor=extractor, fetching=fetching, suppress=suppress)
     store = Store(out)
     running = choice.open(store)
     try:
@@ -215,7 +219,8 @@ def run_plan(plan: Plan, store: Store, engine: Engine, watcher: Watcher, began: 
     if done is None:
         if plan.fetch is not None:
             plan.fetch.keep_opt_out(store)
-        flow = Flow(engine, watcher, plan.recipe, plan.options, plan.archives, plan.fetch)
+        kept = keep_suppression(store, plan.suppression)
+        flow = Flow(engine, watcher, plan.recipe, plan.options, plan.archives, plan.fetch, suppression=kept)
         shards = flow.run()
         try:
             done = publish(store, flow, shards, missing=plan.missing, version=plait_version(), began=began)

@@ -54,6 +54,9 @@ OptOutList = Annotated[str, typer.Option("--opt-out", help="File of domains and 
 HostRate = Annotated[float, typer.Option("--host-rate", help="Requests a second at one host; 0 for no limit.")]
 HostConcurrency = Annotated[int, typer.Option("--host-concurrency", help="Requests at a time at one host.")]
 FetchConcurrency = Annotated[int, typer.Option("--fetch-concurrency", help="Requests at a time of one worker.")]
+Suppress = Annotated[
+    str, typer.Option("--suppress", help="A corpus, or its suppression list: what was taken down there stays out.")
+]
 AllowLoopback = Annotated[bool, typer.Option("--allow-loopback", hidden=True)]
 Limit = Annotated[int | None, typer.Option("--limit", help="Archives at most, for a trial.")]
 Sample = Annotated[float | None, typer.Option("--sample", help="Share of the archives, such as 0.01, for a trial.")]
@@ -110,6 +113,7 @@ def build(
     sample: Sample = None,
     user_agent_contact: Contact = "",
     opt_out: OptOutList = "",
+    suppress: Suppress = "",
     host_rate: HostRate = 10.0,
     host_concurrency: HostConcurrency = 4,
     fetch_concurrency: FetchConcurrency = 128,
@@ -131,7 +135,7 @@ def build(
         manifest = run(
             Selection(tuple(inputs), limit, sample), out, recipe=recipe, workers=workers,
             options=_options(images, form, shard_docs, retain),
-            extractor=extractor, fetching=fetching, watcher=Terminal(console),
+            extractor=extractor, fetching=fetching, suppress=suppress or None, watcher=Terminal(console),
             engine=EngineChoice(engine, workers, ray_address, spark_master),
         )  # fmt: skip
         from plait.jobs.summary import summary

@@ -17,6 +17,7 @@ from plait.jobs.flow import Flow, Options
 from plait.jobs.progress import Silent, Watcher
 from plait.jobs.publish import publish
 from plait.jobs.store import Store
+from plait.jobs.suppression import SUPPRESSED, keep_suppression, load_suppression
 from plait.jobs.work import Json, Unit
 from plait.schemas.errors import ConfigError
 from plait.schemas.manifest import Manifest
@@ -110,7 +111,9 @@ def fill(
         done = claim(store, plan)
         if done is None:
             plan.fetch.keep_opt_out(store)
-            flow = Flow(running, watcher or Silent(), plan.recipe, plan.options, (), plan.fetch)
+            listed = load_suppression(Store(corpus), SUPPRESSED) if Store(corpus).exists(SUPPRESSED) else None
+            kept = keep_suppression(store, listed)
+            flow = Flow(running, watcher or Silent(), plan.recipe, plan.options, (), plan.fetch, suppression=kept)
             shards = flow.refill(plan.units(), plan.manifest.scores)
             with Store(corpus).open_read(plan.manifest.lists.inputs) as file:
                 flow.inputs = pq.read_table(file)

@@ -105,6 +105,17 @@ def kept_suppression(root: str, path: str) -> Suppression:
     return load_suppression(Store(root), path)
 
 
+def keep_suppression(store: Store, listed: Suppression | None) -> str | None:
+    """Put a list where units find it, and where later takedowns and builds do; the former, None where there is none."""
+    if listed is None:
+        return None
+    for path in (kept_path(listed), SUPPRESSED):
+        if not store.exists(path):
+            with store.open_write(path) as file:
+                file.write(listed.to_parquet())
+    return kept_path(listed)
+
+
 def suppression_of(ctx: Context) -> Suppression:
     """The list that a stage's settings name; an empty one where they name none."""
     path = ctx.params.get("suppression")

@@ -212,8 +212,7 @@ class _Unit:
         if payload is None or sha256 is None:
             raise UnitError(f"a page without a payload: {url}")
         if self.suppressed.lists_url(url):
-            self.ctx.count(documents_in=1)
-            self.ctx.drop_one("document", "suppressed")  # the ledger must not list what was taken down
+            self._suppress()
             return
         name = f"{record.offset:016x}"
         found: frozenset[str] = consent.tokens(record.robots, record.tdm_reservation)
@@ -231,6 +230,9 @@ class _Unit:
                 threshold=None if error.threshold is None else f"<= {error.threshold:g}",
             )  # fmt: skip
             return
+        if self.suppressed.lists_url(page.canonical):
+            self._suppress()
+            return
         self.ctx.removed(Counter(node.reason for node in page.removed))
         page = self._without_suppressed(self._without_refused(page, consent.refuses_images(found)))
         page = self._without_inline(page, record, archive, url, captured)
@@ -244,6 +246,11 @@ class _Unit:
         self.ctx.count(images_in=images)
         self.ctx.drop_counts("image", {"opted_out": images})
         return replace(page, nodes=[node for node in page.nodes if node.kind != "image"])
+
+    def _suppress(self) -> None:
+        """A page that was taken down elsewhere: counted, and named nowhere."""
+        self.ctx.count(documents_in=1)
+        self.ctx.drop_one("document", "suppressed")
 
     def _without_suppressed(self, page: Page) -> Page:
         """The page without images that were taken down elsewhere: counted, and named nowhere."""

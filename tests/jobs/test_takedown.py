@@ -145,6 +145,29 @@ def test_a_list_says_whether_and_not_what(built: Path, tmp_path: Path) -> None:
     assert b"leave" not in (corpus / SUPPRESSED).read_bytes()
 
 
+def test_a_later_build_leaves_out_what_was_taken_down(built: Path, tmp_path: Path) -> None:
+    corpus = _copy(built, tmp_path)
+    takedown(
+        str(corpus), urls=_lines(tmp_path / "urls", "http://stay.test/story/1", "http://cdn.test/5.jpg"),
+        domains=_lines(tmp_path / "domains", "leave.test"),
+        hashes=_lines(tmp_path / "hashes", hashlib.sha256(SHARED).hexdigest()), workers=2,
+    )  # fmt: skip
+    archive, later = str(built.parent / "pages.warc.gz"), tmp_path / "later"
+    done = build(
+        [archive], str(later), recipe="annotate", extractor="fast", workers=2, options=BOTH, suppress=str(corpus)
+    )
+    said = _everything(later)
+    for trace in ("leave.test", "http://stay.test/story/1'", "cdn.test/5.jpg"):
+        assert trace not in said
+    assert repr(SHARED[2000:2040])[2:-1] not in said
+    assert audit(str(later)).faults == ()
+    dropped = {(line.scope, reason) for line in done.funnel for reason in line.dropped}
+    assert {("document", "suppressed"), ("image", "suppressed")} <= dropped
+    with pytest.raises(ConfigError, match="--suppress"):
+        build([archive], str(tmp_path / "no"), recipe="annotate", suppress=str(tmp_path))
+    assert not (tmp_path / "no").exists()
+
+
 def test_wrong_lists_are_one_sentence_and_change_nothing(built: Path, tmp_path: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in built.rglob("*")}
     cases = {
