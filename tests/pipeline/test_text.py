@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -266,3 +267,29 @@ def test_published_recipes_keep_good_pages_and_drop_menus(name: str):
     result = apply_text(pages(good, menu), found.skipping(found.requirements()))
     assert result.kept.num_rows == 1, result.dropped.to_pylist()
     assert len(nodes_of(result.kept)) == len(written) + 1
+
+
+def test_node_language_and_rules_for_some_languages(tmp_path: Path):
+    german = "Das ist ein ganz gewöhnlicher deutscher Satz, der mitten in einer englischen Seite steht."
+    node = 'name = "foreign"\nscope = "node"\nkeep = "lang == \'en\' or chars < 20"'
+    some = 'name = "short_de"\nscope = "node"\nkeep = "words >= 30"\nlanguages = ["de"]'
+    english = [text(sentence) for sentence in ENGLISH]
+    batch = pages([*english, text(german)], [text(german), text(german)])
+    assert nodes_of(apply_text(batch, recipe(tmp_path, node)).kept) == ENGLISH
+    both = apply_text(batch, recipe(tmp_path, some)).kept
+    assert nodes_of(both) == [*ENGLISH, german]
+    assert nodes_of(both, 1) == []
+
+
+def test_hostile_text_costs_no_more_than_its_length():
+    chunk = "a.b-c:d/" * 30_000
+    batch = pages(
+        [text(chunk), image()], [text("(" * 100_000)], [text("x " * 50_000)], [text("\n" * 100_000 + "end")],
+        [text("é" * 100_000)], [text("名" * 50_000)], [text(f"w{n}") for n in range(5_000)], [text("@" * 50_000 + ".")],
+    )  # fmt: skip
+    found = load_recipe("omnicorpus")
+    start = time.process_time()
+    for chosen in (load_recipe("annotate"), found.skipping(found.requirements()), load_recipe("default")):
+        result = apply_text(batch, chosen)
+        assert result.kept.num_rows + result.dropped.num_rows == 8
+    assert time.process_time() - start < 60
