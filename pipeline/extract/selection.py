@@ -17,6 +17,24 @@ _LEAST_LARGE = 0.1
 _LEAST_SINGLE = 0.2  # of the words around a large picture that has the kind of place nearly for itself
 _SINGLE = 2  # pictures that a kind of place may have then
 _LARGE_SIDE = 100  # pixels declared on both sides
+# Interactive Advertising Bureau, standard ad units: a picture of just this size is no proof of content.
+_AD_SIZES = frozenset(
+    {
+        (300, 250),
+        (336, 280),
+        (250, 250),
+        (200, 200),
+        (180, 150),
+        (125, 125),
+        (160, 600),
+        (120, 600),
+        (300, 600),
+        (300, 1050),
+        (970, 250),
+        (240, 400),
+        (120, 240),
+    }
+)
 _LIKELY = 0.3  # probability of a block that counts towards the main element
 _MAIN_SHARE = 0.6  # of the likely content that the main element holds
 _TEMPLATE_SHARE = 0.5  # an element that holds more of the page's words is no menu, whatever its class says
@@ -140,4 +158,6 @@ def _standing(layout: Layout, p: Floats, f: Frame) -> tuple[npt.NDArray[np.bool_
 
 def _declares_large(raw: str) -> bool:
     width, height = declared_size(voc.attributes(raw))
-    return width is not None and height is not None and min(width, height) >= _LARGE_SIDE
+    if width is None or height is None or (width, height) in _AD_SIZES:
+        return False
+    return min(width, height) >= _LARGE_SIDE

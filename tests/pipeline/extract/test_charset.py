@@ -35,10 +35,14 @@ def test_undeclared_charset_is_detected(codec: str, text: str) -> None:
 @pytest.mark.parametrize(("codec", "text"), CASES, ids=[c for c, _ in CASES])
 def test_header_and_meta_decide(codec: str, text: str) -> None:
     assert text in decode_html(page(text).encode(codec), codec)
-    label = {"cp949": "euc-kr", "cp932": "Shift_JIS", "big5hkscs": "big5", "cp874": "tis-620", "gb18030": "gb2312"}.get(codec, codec)
+    label = {"cp949": "euc-kr", "cp932": "Shift_JIS", "big5hkscs": "big5", "cp874": "tis-620", "gb18030": "gb2312"}.get(
+        codec, codec
+    )
     label = label.replace("cp12", "windows-12").replace("euc_jp", "euc-jp").replace("koi8_r", "koi8-r")
     assert text in decode_html(page(text, f'<meta charset="{label}">').encode(codec), None)
-    assert text in decode_html(page(text, f"<meta http-equiv=content-type content='text/html; charset={label}'>").encode(codec), None)
+    assert text in decode_html(
+        page(text, f"<meta http-equiv=content-type content='text/html; charset={label}'>").encode(codec), None
+    )
 
 
 def test_header_wins_over_meta() -> None:

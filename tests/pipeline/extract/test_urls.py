@@ -41,7 +41,20 @@ def test_reference_resolves_as_in_a_browser(reference: str, expected: str) -> No
 
 
 @pytest.mark.parametrize(
-    "reference", ["", " ", "#top", "javascript:void(0)", "mailto:a@b.c", "ftp://a/b.jpg", "http://", "http://[bad/", "http://a:99999/", "about:blank", "blob:http://a/b"]
+    "reference",
+    [
+        "",
+        " ",
+        "#top",
+        "javascript:void(0)",
+        "mailto:a@b.c",
+        "ftp://a/b.jpg",
+        "http://",
+        "http://[bad/",
+        "http://a:99999/",
+        "about:blank",
+        "blob:http://a/b",
+    ],
 )
 def test_what_is_no_web_address_resolves_to_nothing(reference: str) -> None:
     assert resolve(BASE, reference) is None

@@ -1,0 +1,205 @@
+"""Extraction side by side on human-reviewed pages, with floors below which it fails.
+
+usage: python benchmarks/extraction.py SHARED_DIR [--systems blocks fast trafilatura] [--folds build/extraction]
+       [--every N] [--floors benchmarks/extraction_floors.toml] [--report FILE.json]
+
+SHARED_DIR holds data/wcxb, data/readability_pages and tools/score_wcxb.py, tools/score_extraction.py. ``blocks`` is the
+model that ships, which has seen WCXB; ``blocks-cv`` scores every WCXB page with the fold model of ``--folds`` that has
+not seen its domain (`benchmarks/train_blocks.py` writes them); ``blocks-half`` the same with the two half models.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import importlib.util
+import json
+import pathlib
+import statistics
+import sys
+import time
+import tomllib
+import zlib
+from collections.abc import Callable
+from types import ModuleType
+
+from plait.pipeline.extract import ExtractOptions, Node, extract_html
+from plait.pipeline.extract.blocks import BlockModel
+from plait.pipeline.extract.html import extract_with_model
+from plait.schemas.errors import RecordError
+from plait.schemas.urls import domain
+
+Extract = Callable[[bytes, str], list[Node]]
+FOLDS = 5
+
+
+def tool(shared: pathlib.Path, name: str) -> ModuleType:
+    """A scorer of the shared tools, as a module."""
+    spec = importlib.util.spec_from_file_location(name, shared / "tools" / f"{name}.py")
+    if spec is None or spec.loader is None:
+        raise FileNotFoundError(name)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def plain(system: str) -> Extract:
+    """Extraction with one of plait's extractors; a page that is dropped has no nodes."""
+    if system == "resiliparse":
+        return resiliparse
+    options = ExtractOptions(extractor=system)
+
+    def run(html: bytes, url: str) -> list[Node]:
+        try:
+            return extract_html(html, url, options=options, charset="utf-8").nodes
+        except RecordError:
+            return []
+
+    return run
+
+
+def resiliparse(html: bytes, url: str) -> list[Node]:
+    """Resiliparse's main content: text alone, it gives no pictures."""
+    from resiliparse.extract.html2text import extract_plain_text
+
+    text = extract_plain_text(html.decode("utf-8", "replace"), main_content=True)
+    return [Node("text", "p", text)] if text.strip() else []
+
+
+def cross_validated(folder: pathlib.Path, kind: str) -> Extract:
+    """Each page by the model that has not seen its registered domain."""
+    count, prefix = (FOLDS, "") if kind == "fold" else (2, "half ")
+    models = [BlockModel.load(folder / f"{kind}-{k}.npz") for k in range(count)]
+
+    def run(html: bytes, url: str) -> list[Node]:
+        model = models[zlib.crc32(f"{prefix}{domain(url)}".encode()) % count]
+        try:
+            return extract_with_model(html, url, options=ExtractOptions(), charset="utf-8", model=model).nodes
+        except RecordError:
+            return []
+
+    return run
+
+
+def as_rows(nodes: list[Node]) -> list[dict[str, str | None]]:
+    """Nodes as the scorers read them."""
+    return [{"kind": n.kind, "text": n.text, "url": n.url} for n in nodes]
+
+
+def score_wcxb(shared: pathlib.Path, extract: Extract, every: int) -> dict[str, float]:
+    """Word and image F1 on WCXB, by page type, with seconds a page."""
+    scorer = tool(shared, "score_wcxb")
+    root = shared / "data" / "wcxb"
+    rows: list[dict[str, object]] = []
+    seconds: list[float] = []
+    for path in sorted((root / "ground-truth").glob("*.json"))[::every]:
+        url = json.loads(path.read_text("utf-8")).get("url") or "http://fakehost/"
+        html = gzip.decompress((root / "html" / f"{path.stem}.html.gz").read_bytes())
+        start = time.process_time()
+        nodes = extract(html, url)
+        seconds.append(time.process_time() - start)
+        rows.append(scorer.score_page(root, path.stem, as_rows(nodes)))
+    total = scorer.summary(rows)
+    out = {name: float(total[name]) for name in ("pages", "word_f1", "with", "without", "image_f1", "image_recall")}
+    for kind in sorted({str(row["type"]) for row in rows}):
+        out[kind] = float(scorer.summary([row for row in rows if row["type"] == kind])["word_f1"])
+    seconds.sort()
+    out["ms"] = 1000 * statistics.mean(seconds)
+    out["p99_ms"] = 1000 * seconds[int(0.99 * len(seconds))]
+    return out
+
+
+def score_readability(shared: pathlib.Path, extract: Extract) -> dict[str, float]:
+    """Image F1, position and word F1 on the Readability pages, and captions attached to the right picture."""
+    scorer = tool(shared, "score_extraction")
+    total = dict.fromkeys(("gold", "produced", "hit", "placed"), 0)
+    words: list[float] = []
+    captions = [0, 0]
+    for folder in sorted(
+        p for p in (shared / "data" / "readability_pages").iterdir() if (p / "expected.html").exists()
+    ):
+        nodes = extract((folder / "source.html").read_bytes(), scorer.BASE)
+        row = scorer.score_page(folder, as_rows(nodes))
+        words.append(row["word_f1"])
+        for key in total:
+            total[key] += row[key]
+        right, gold = captions_right(folder, nodes)
+        captions[0] += right
+        captions[1] += gold
+    recall, precision = total["hit"] / max(1, total["gold"]), total["hit"] / max(1, total["produced"])
+    return {
+        "image_f1": 2 * recall * precision / max(1e-9, recall + precision),
+        "position": total["placed"] / max(1, total["hit"]),
+        "word_f1": statistics.mean(words),
+        "captions": captions[0] / max(1, captions[1]),
+    }
+
+
+def captions_right(folder: pathlib.Path, nodes: list[Node]) -> tuple[int, int]:
+    """Captions of the gold (four words or more, in a figure with a picture) that a kept picture carries, and their number."""
+    import lxml.html
+
+    gold = (folder / "expected.html").read_text("utf-8", "replace")
+    if not gold.strip():
+        return 0, 0
+    carried = {" ".join((n.caption or "").split()) for n in nodes if n.kind == "image"}
+    right = count = 0
+    for figure in lxml.html.fromstring(f"<div>{gold}</div>").iter("figure"):
+        caption = figure.find(".//figcaption")
+        if caption is None or figure.find(".//img") is None:
+            continue
+        text = " ".join(caption.text_content().split())
+        if len(text.split()) >= 4:
+            count += 1
+            flat = "".join(text.split())
+            right += any("".join(c.split()) == flat for c in carried)
+    return right, count
+
+
+def below_floors(found: dict[str, dict[str, dict[str, float]]], floors: pathlib.Path) -> list[str]:
+    """What falls below the pinned floors."""
+    wanted = tomllib.loads(floors.read_text("utf-8"))
+    problems: list[str] = []
+    for system, sets in wanted.items():
+        for name, values in sets.items():
+            have = found.get(system, {}).get(name)
+            if have is None:
+                continue
+            problems += [
+                f"{system} {name} {key}: {have[key]:.4f} < {least}"
+                for key, least in values.items()
+                if have[key] < least
+            ]
+    return problems
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("shared", type=pathlib.Path)
+    parser.add_argument("--systems", nargs="+", default=["blocks", "fast", "trafilatura"])
+    parser.add_argument("--folds", type=pathlib.Path, default=pathlib.Path("build/extraction"))
+    parser.add_argument("--every", type=int, default=1)
+    parser.add_argument("--floors", type=pathlib.Path, default=pathlib.Path(__file__).parent / "extraction_floors.toml")
+    parser.add_argument("--report", type=pathlib.Path)
+    args = parser.parse_args()
+    sys.setrecursionlimit(50_000)
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for system in args.systems:
+        held_out = {"blocks-cv": "fold", "blocks-half": "half"}.get(system)
+        extract = cross_validated(args.folds, held_out) if held_out else plain(system)
+        found[system] = {"wcxb": score_wcxb(args.shared, extract, args.every)}
+        if not held_out:
+            found[system]["readability"] = score_readability(args.shared, extract)
+        for name, values in found[system].items():
+            print(system, name, json.dumps({k: round(v, 4) for k, v in values.items()}), flush=True)
+    if args.report:
+        args.report.parent.mkdir(parents=True, exist_ok=True)
+        args.report.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+    problems = below_floors(found, args.floors) if args.every == 1 else []
+    for problem in problems:
+        print("below the floor:", problem)
+    sys.exit(1 if problems else 0)
+
+
+if __name__ == "__main__":
+    main()
