@@ -1,1 +1,1 @@
-
+"""The stages of the flow as pure functions over Arrow."""
