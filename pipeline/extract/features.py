@@ -21,7 +21,7 @@ _PROSE_WORDS = 12  # words of a block that reads like a paragraph
 _PROSE_LINKS = 0.4  # share of its characters in links at most
 
 
-def _text_columns(layout: Layout, f: Frame) -> list[Floats]:
+def text_columns(layout: Layout, f: Frame) -> list[Floats]:
     """Sentence ends, commas, share in links, links, does it end as a sentence, does it begin in upper case."""
     texts = layout.b_text
     ends = [
@@ -39,7 +39,7 @@ def _text_columns(layout: Layout, f: Frame) -> list[Floats]:
     ]
 
 
-def _flag_columns(layout: Layout, f: Frame) -> list[Floats]:
+def flag_columns(layout: Layout, f: Frame) -> list[Floats]:
     """Levels up to the nearest element of each kind (0: none), and how much of the page that element holds."""
     count = len(layout.b_text)
     flags = np.array(layout.e_flags, np.int64)
@@ -70,7 +70,8 @@ def _flag_columns(layout: Layout, f: Frame) -> list[Floats]:
     return columns
 
 
-def _headings(tag: Ints) -> list[Floats]:
+def heading_columns(tag: Ints) -> list[Floats]:
+    """Blocks since the last heading, its level, blocks to the next, place relative to the first h1."""
     count = len(tag)
     index = np.arange(count)
     heading = (tag >= 6) & (tag <= 9)
@@ -88,7 +89,7 @@ def _headings(tag: Ints) -> list[Floats]:
     ]
 
 
-def _title_column(layout: Layout, title: str | None) -> Floats:
+def title_column(layout: Layout, title: str | None) -> Floats:
     """1 where the block is the page's title or a part of it between separators, else 0."""
     out = np.zeros(len(layout.b_text))
     if title:
@@ -110,7 +111,7 @@ def _repeats(layout: Layout) -> list[Floats]:
     return [np.array([seen[t] for t in layout.b_text], np.float64), np.array(before, np.float64)]
 
 
-def _main_columns(f: Frame, mass: Floats) -> list[Floats]:
+def main_columns(f: Frame, mass: Floats) -> list[Floats]:
     """The deepest element that holds most of a mass: is the block in it, how far from it, how large is it?"""
     count = len(mass)
     total = prefix(mass)
@@ -155,21 +156,11 @@ def features(layout: Layout, f: Frame, tokens: Floats, title: str | None) -> npt
     """
     count = len(layout.b_text)
     index = np.arange(count)
-    text = _text_columns(layout, f)
+    text = text_columns(layout, f)
     ends, link = text[0], text[2]
-    tag = np.array([_TAG_GROUPS.get(layout.e_tag[e], 0) for e in layout.b_element], np.int64)
+    tag = tag_groups(layout)
     words = f.words
-    # Thai, Lao and Khmer end no sentence with a mark: a long block is prose without one.
-    prose = np.where(
-        (words >= _PROSE_WORDS) & (link < _PROSE_LINKS) & ((ends > 0) | (words >= 2 * _PROSE_WORDS)), words, 0.0
-    )
-    pictures = np.zeros(count + 1)
-    for image in layout.images:
-        pictures[image.position] += 1
-    sums = {
-        "words": prefix(words), "linked": prefix(words * link), "prose": prefix(prose), "token": prefix(tokens[:, 0]),
-        "images": prefix(pictures),
-    }  # fmt: skip
+    sums, prose = running_sums(layout, f, text, tokens[:, 0])
     total_words = max(1.0, float(sums["words"][-1]))
     likely = words / (1.0 + np.exp(-np.clip(tokens.sum(axis=1), -30, 30)))
     columns: list[Floats] = [words, np.log1p(f.chars), *text, tag.astype(np.float64), *tokens.T]
@@ -179,15 +170,37 @@ def features(layout: Layout, f: Frame, tokens: Floats, title: str | None) -> npt
         np.minimum(index, 60).astype(np.float64),
         np.minimum(count - index, 60).astype(np.float64),
     ]
-    columns += [*_flag_columns(layout, f), *_headings(tag), _title_column(layout, title), *_repeats(layout)]
-    columns += [*_main_columns(f, prose), *_main_columns(f, likely), *_near_columns(words, link)]
-    columns += [*_window_columns(sums, count), *_container_columns(f, sums, count)]
+    columns += [*flag_columns(layout, f), *heading_columns(tag), title_column(layout, title), *_repeats(layout)]
+    columns += [*main_columns(f, prose), *main_columns(f, likely), *_near_columns(words, link)]
+    columns += [*window_columns(sums, count), *container_columns(f, sums, count)]
     columns += _signature_columns(f, words, link, prose, ends)
     columns += _page_columns(count, words, link, prose, float(sums["images"][-1]), tag)
     return np.stack(columns, axis=1).astype(np.float32)
 
 
-def _window_columns(sums: dict[str, Floats], count: int) -> list[Floats]:
+def tag_groups(layout: Layout) -> Ints:
+    """Group of each block's tag."""
+    return np.array([_TAG_GROUPS.get(layout.e_tag[e], 0) for e in layout.b_element], np.int64)
+
+
+def running_sums(layout: Layout, f: Frame, text: list[Floats], token: Floats) -> tuple[dict[str, Floats], Floats]:
+    """Prefix sums over the blocks, and the words of each block that reads like prose (0 for the others)."""
+    ends, link = text[0], text[2]
+    # Thai, Lao and Khmer end no sentence with a mark: a long block is prose without one.
+    prose = np.where(
+        (f.words >= _PROSE_WORDS) & (link < _PROSE_LINKS) & ((ends > 0) | (f.words >= 2 * _PROSE_WORDS)), f.words, 0.0
+    )
+    pictures = np.zeros(len(layout.b_text) + 1)
+    for image in layout.images:
+        pictures[image.position] += 1
+    sums = {
+        "words": prefix(f.words), "linked": prefix(f.words * link), "prose": prefix(prose), "token": prefix(token),
+        "images": prefix(pictures),
+    }  # fmt: skip
+    return sums, prose
+
+
+def window_columns(sums: dict[str, Floats], count: int) -> list[Floats]:
     """Words a block, link share, prose share and token score of the 3, 8 and 20 blocks on each side."""
     index = np.arange(count)
     columns: list[Floats] = []
@@ -204,7 +217,7 @@ def _window_columns(sums: dict[str, Floats], count: int) -> list[Floats]:
     return columns
 
 
-def _container_columns(f: Frame, sums: dict[str, Floats], count: int) -> list[Floats]:
+def container_columns(f: Frame, sums: dict[str, Floats], count: int) -> list[Floats]:
     """Statistics of the containers around each block, innermost first."""
     index = np.arange(count)
     total_words = max(1.0, float(sums["words"][-1]))

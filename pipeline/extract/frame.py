@@ -43,12 +43,14 @@ class Frame:
 
 
 def prefix(values: Floats) -> Floats:
+    """Running sums, with a 0 in front: shape (n + 1,)."""
     out = np.zeros(len(values) + 1)
     np.cumsum(values, out=out[1:])
     return out
 
 
 def window(prefix: Floats, low: Ints, high: Ints) -> Floats:
+    """Sums over ranges of blocks, from prefix sums."""
     return np.asarray(prefix[high] - prefix[low])
 
 

@@ -76,7 +76,7 @@ def extract_with_model(
         if not layout.b_text:
             blocks, images = np.zeros(0, np.bool_), np.ones(len(layout.images), np.bool_)
         elif options.extractor == "fast":
-            blocks, images = fast.choose(layout)
+            blocks, images = fast.choose(layout, meta.title)
         else:
             blocks, images = block_classifier.choose(layout, meta.title, model or block_classifier.shipped_model())
         nodes, removed = build_nodes(layout, blocks.tolist(), images.tolist(), resolver)
