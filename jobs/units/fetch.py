@@ -75,25 +75,26 @@ def wanted_urls(nodes: pa.RecordBatch, last: int | None) -> pa.RecordBatch:
 
 
 def group_hosts(stream: Stream, unit: Unit, ctx: Context) -> None:
-    """URLs by host → files that are a unit each: "urls" of whole hosts, up to `UNIT_URLS`, and "huge" of one host."""
+    """URLs by host → files that are a unit each: "urls" of whole hosts, and "huge" of one host with many."""
+    most = int(str(ctx.params.get("unit_urls", UNIT_URLS)))
     with ExitStack() as shared, ExitStack() as alone:
         table: Table | None = None
         own: Table | None = None
-        for rows, huge, begins in _hosts(stream):
+        for rows, huge, begins in _hosts(stream, most):
             if huge:
                 if begins or own is None:
                     alone.close()
                     own = alone.enter_context(ctx.table("huge", FETCH_URL))
                 own.write(rows)
                 continue
-            if table is None or table.rows + rows.num_rows > UNIT_URLS:
+            if table is None or table.rows + rows.num_rows > most:
                 shared.close()
                 table = shared.enter_context(ctx.table("urls", FETCH_URL))
             table.write(rows)
 
 
-def _hosts(stream: Stream) -> Iterator[tuple[pa.RecordBatch, bool, bool]]:
-    """Rows of one host each; of a host with more than `UNIT_URLS` as they come, marked, the first marked too."""
+def _hosts(stream: Stream, most: int) -> Iterator[tuple[pa.RecordBatch, bool, bool]]:
+    """Rows of one host each; of a host with more than ``most`` as they come, marked, the first marked too."""
     held: list[pa.RecordBatch] = []
     size, key, huge = 0, None, False
     for batch in stream:
@@ -112,7 +113,7 @@ def _hosts(stream: Stream) -> Iterator[tuple[pa.RecordBatch, bool, bool]]:
                 continue
             held.append(rows)
             size += rows.num_rows
-            if size > UNIT_URLS:
+            if size > most:
                 yield pa.concat_batches(held), True, True
                 held, huge = [], True
     if held:
