@@ -150,7 +150,7 @@ def journal_folder(stage: str, unit: str) -> str:
 
 def _rounds(unit: Unit, ctx: Context) -> Iterator[list[dict[str, str | int]]]:
     with ctx.store.open_read(str(unit.payload["urls"])) as file:
-        for batch in pq.ParquetFile(file).iter_batches(ROUND_URLS):
+        for batch in pq.ParquetFile(file).iter_batches(int(str(ctx.params.get("round_urls", ROUND_URLS)))):
             yield batch.to_pylist()
 
 

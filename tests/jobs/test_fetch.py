@@ -19,7 +19,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from plait.jobs import Fetching, Options, audit, build, fill
+from plait.jobs.fetching import plan_fetch
+from plait.jobs.runner import run_unit
+from plait.jobs.store import Store
+from plait.jobs.work import Stage, Unit
 from plait.schemas.errors import ConfigError
+from plait.schemas.fetched import FETCH_URL
 from plait.schemas.manifest import Manifest
 from tests.archives import WarcBuilder, picture
 from tests.jobs.corpora import article
@@ -193,6 +198,48 @@ def test_killed_in_a_fetch_it_repeats_only_what_was_in_flight(tmp_path: Path) ->
     assert len(ends) == len({row["url"] for row in fetched_of(tmp_path / "new")})
     assert Manifest.from_json((out / "manifest.json").read_text()).fingerprint == fresh.fingerprint
     assert audit(str(out)).faults == ()
+
+
+def test_a_unit_of_several_rounds_takes_over_what_it_was_told_before(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    with site() as server:
+        base = f"http://127.0.0.2:{server.server.port}"
+        wanted = [
+            {"key": 1, "image_key": number, "url": f"{base}/img/{number}.jpg", "order_key": 100 - number}
+            for number in range(12)
+        ]
+        wanted.append({"key": 1, "image_key": 50, "url": f"{base}/gone.jpg", "order_key": 0})
+        with store.open_write("urls.parquet") as file:
+            pq.write_table(pa.Table.from_pylist(wanted, schema=FETCH_URL), file)
+        plan = plan_fetch(MANNERS, 1 << 20)
+        stage = Stage("fetch", "plait.jobs.units.fetch:fetch_hosts", plan.params() | {"round_urls": 5})
+        unit = Unit(("x",), "hosts 0", {"urls": "urls.parquet", **plan.payload()})
+        first = run_unit(store, stage, unit)
+        asked = Counter(server.pictures)
+        assert set(asked.values()) == {1}
+        assert len(asked) == 13
+        # As if the unit had been killed just before its receipt, and the last answer of a round not been written.
+        store.remove("work/receipts")
+        journal = sorted((tmp_path / "work/answers").rglob("00001/*"))[0]
+        journal.write_bytes(journal.read_bytes()[:-100])
+        again = run_unit(store, stage, unit)
+        twice = [path for path, count in Counter(server.pictures).items() if count == 2]
+        assert len(twice) == 1
+    for receipt in (first, again):
+        assert receipt.books.seen == {"fetched": 12, "fetch_status": 1}
+        packs = [output for output in receipt.outputs if output.table.startswith("pack-")]
+        assert len(packs) == len(receipt.tables("index")) == 3
+        for index in receipt.tables("index"):
+            lines = pq.read_table(store.path(index.path)).to_pylist()
+            orders = [100 - line["offset"] for line in lines if line["offset"] != 50]
+            assert orders == sorted(orders)  # as the shards that want them
+            for line in lines:
+                if line["reason"] is None:
+                    data = Path(store.path(line["pack"])).read_bytes()
+                    assert data[line["pack_offset"] :][: line["pack_length"]] == picture(320, 240, line["offset"])
+    assert [output.sha256 for output in first.outputs if output.table.startswith("pack-")] == [
+        output.sha256 for output in again.outputs if output.table.startswith("pack-")
+    ]
 
 
 def test_a_list_of_opted_out_urls_is_never_asked(tmp_path: Path) -> None:
