@@ -82,15 +82,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.stopped.wait(READ_TIMEOUT_S + 1)
             self._hang_up()
             return
-        upstream = http.client.HTTPConnection(*self.upstream, timeout=60)
-        upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
-        for name, value in self.headers.items():
-            if name.lower() not in ("connection", "expect"):
-                upstream.putheader(name, value)
-        upstream.endheaders(body)
-        answer = upstream.getresponse()
-        data = answer.read()
-        upstream.close()
+        try:
+            answer, data = self._ask(body)
+        except (OSError, http.client.HTTPException):  # moto's server is small: it resets connections under load
+            self._hang_up()
+            return
         if fault == "lost_answer":  # done, and nobody knows
             self._hang_up()
             return
@@ -108,12 +104,31 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(data)
 
+    def _ask(self, body: bytes) -> tuple[http.client.HTTPResponse, bytes]:
+        upstream = http.client.HTTPConnection(*self.upstream, timeout=60)
+        with contextlib.closing(upstream):
+            upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+            for name, value in self.headers.items():
+                if name.lower() not in ("connection", "expect"):
+                    upstream.putheader(name, value)
+            upstream.endheaders(body)
+            answer = upstream.getresponse()
+            return answer, answer.read()
+
     do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = _serve  # noqa: N815 (names of http.server)
 
     def _hang_up(self) -> None:
         self.close_connection = True
         with contextlib.suppress(OSError):
             self.connection.shutdown(socket.SHUT_RDWR)
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+    def handle_error(self, *unused: object) -> None:
+        """A client that has hung up is what these tests are about."""
 
 
 @contextlib.contextmanager
@@ -125,8 +140,7 @@ def bad_s3(every: int, bucket: str = "corpora") -> Iterator[BadS3]:
     moto = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     moto.start()
     host, port = moto.get_host_and_port()
-    proxy = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    proxy.daemon_threads = True
+    proxy = _Server(("127.0.0.1", 0), _Handler)
     s3 = BadS3(f"http://127.0.0.1:{proxy.server_address[1]}", bucket, 0)
     _Handler.s3, _Handler.upstream = s3, (host, port)
     _Handler.numbers = {kinds: itertools.count(1) for kinds in (READ_FAULTS, WRITE_FAULTS)}

@@ -48,6 +48,12 @@ def small_parts() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
+def module_environment() -> Iterator[pytest.MonkeyPatch]:
+    with pytest.MonkeyPatch.context() as patch:
+        yield patch
+
+
+@pytest.fixture(scope="module")
 def archives(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("archives")
     made = write_archives(folder, archives=2, pages=4)
@@ -76,10 +82,11 @@ def s3(archives: list[Path]) -> Iterator[BadS3]:
 
 
 @pytest.fixture(scope="module")
-def ray_nodes(s3: BadS3) -> Iterator[Cluster]:
+def ray_nodes(s3: BadS3, module_environment: pytest.MonkeyPatch) -> Iterator[Cluster]:
     import ray
     from ray.cluster_utils import Cluster
 
+    module_environment.setenv("RAY_worker_niceness", "0")  # else other work on the machine starves Ray's workers
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 200 << 20})
     for _ in range(2):
         cluster.add_node(num_cpus=1, object_store_memory=200 << 20)
