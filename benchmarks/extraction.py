@@ -136,7 +136,7 @@ def score_readability(shared: pathlib.Path, extract: Extract) -> dict[str, float
 
 
 def captions_right(folder: pathlib.Path, nodes: list[Node]) -> tuple[int, int]:
-    """Captions of the gold (four words or more, in a figure with a picture) that a kept picture carries, and their number."""
+    """Captions of the gold (four words or more, in a figure) that a kept picture carries, and how many there are."""
     import lxml.html
 
     gold = (folder / "expected.html").read_text("utf-8", "replace")

@@ -2,10 +2,10 @@
 
 usage: python benchmarks/train_blocks.py WCXB_DIR --ship pipeline/extract/blocks.npz --folds build/extraction
 
---ship writes the model that the package ships, trained on all pages. --folds writes a model for each of five folds by
-registered domain, trained on the other four (``fold-0.npz`` …), and for each of two halves (``half-0.npz``,
-``half-1.npz``); ``benchmarks/extraction.py`` reads them. No model has seen a page of its fold's domains at any step: the
-token weights that its training pages are scored with come from inner folds of the training pages.
+--ship writes the model that the package ships, trained on all pages. --folds writes a model for each of five folds
+by registered domain, trained on the other four (``fold-0.npz`` …), and for each of two halves
+(``half-0.npz``, ``half-1.npz``); ``benchmarks/extraction.py`` reads them. No model has seen a page of its fold's
+domains at any step: the token weights that its training pages are scored with come from inner folds of the training pages.
 
 WCXB (Murrough Foley, Web Content eXtraction Benchmark, development split) is CC BY 4.0.
 """
@@ -158,7 +158,7 @@ def load_pages(wcxb: pathlib.Path) -> list[TrainPage]:
     for path in sorted((wcxb / "ground-truth").glob("*.json")):
         truth = json.loads(path.read_text("utf-8"))
         url = truth.get("url") or "http://fakehost/"
-        layout, title = read_layout(gzip.open(wcxb / "html" / f"{path.stem}.html.gz").read(), url)
+        layout, title = read_layout(gzip.decompress((wcxb / "html" / f"{path.stem}.html.gz").read_bytes()), url)
         if not layout.b_text:
             continue
         kind = ((truth.get("_internal") or {}).get("page_type") or {}).get("primary", "?")

@@ -1,8 +1,8 @@
 """The rule-based choice of blocks: a table of points, no model.
 
-Each rule adds or takes points where it applies; a block's sum becomes a probability, and the set of blocks with the
-largest expected F1 is kept, as with the classifier. The points are a logistic fit to WCXB, rounded by hand: 0.85 word F1
-of blocks when fitted and scored on different domains.
+Each rule adds or takes points where it applies; a block's sum becomes a probability, and the set of blocks with
+the largest expected F1 is kept, as with the classifier. The points are a logistic fit to WCXB, rounded by hand: 0.85
+word F1 of blocks when fitted and scored on different domains.
 """
 
 from __future__ import annotations

@@ -12,10 +12,10 @@ from plait.pipeline.extract.segment import Layout
 _SENTENCE_ENDS = ".!?。！？؟۔।"
 _COMMAS = ",:，、：،"
 _TAG_GROUPS = {
-    "p": 1, "li": 2, "td": 3, "th": 3, "div": 4, "section": 5, "article": 5, "main": 5, "h1": 6, "h2": 7, "h3": 8, "h4": 9,
-    "h5": 9, "h6": 9, "a": 10, "blockquote": 11, "pre": 12, "dt": 13, "dd": 14, "figcaption": 15, "button": 16, "body": 17,
-    "figure": 18, "ul": 19, "ol": 19, "center": 20, "form": 21, "header": 22, "footer": 23, "nav": 24, "aside": 25,
-    "address": 26, "summary": 27, "details": 27, "legend": 28, "tr": 29,
+    "p": 1, "li": 2, "td": 3, "th": 3, "div": 4, "section": 5, "article": 5, "main": 5, "h1": 6, "h2": 7, "h3": 8,
+    "h4": 9, "h5": 9, "h6": 9, "a": 10, "blockquote": 11, "pre": 12, "dt": 13, "dd": 14, "figcaption": 15,
+    "button": 16, "body": 17, "figure": 18, "ul": 19, "ol": 19, "center": 20, "form": 21, "header": 22,
+    "footer": 23, "nav": 24, "aside": 25, "address": 26, "summary": 27, "details": 27, "legend": 28, "tr": 29,
 }  # fmt: skip
 _PROSE_WORDS = 12  # words of a block that reads like a paragraph
 _PROSE_LINKS = 0.4  # share of its characters in links at most
@@ -263,6 +263,7 @@ def _page_columns(count: int, words: Floats, link: Floats, prose: Floats, images
     values = [
         float(count), total, total / count, float((words * link).sum()) / total, float(prose.sum()) / total,
         float((prose > 0).mean()), float(np.sort(words)[-max(1, count // 20) :].mean()), images / count,
-        float((tag == 6).sum()), float(((tag >= 7) & (tag <= 9)).sum()) / count, float((tag == 2).mean()), float((tag == 1).mean()),
+        float((tag == 6).sum()), float(((tag >= 7) & (tag <= 9)).sum()) / count, float((tag == 2).mean()),
+        float((tag == 1).mean()),
     ]  # fmt: skip
     return [np.full(count, v) for v in values]

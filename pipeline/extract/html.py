@@ -84,5 +84,6 @@ def extract_with_model(
         raise RecordError("no_content")
     return Page(
         url=url, title=meta.title, canonical=meta.canonical, published=meta.published, site_name=meta.site_name,
-        author=meta.author, html_lang=meta.html_lang, licence=meta.licence, robots=meta.robots, nodes=nodes, removed=removed,
+        author=meta.author, html_lang=meta.html_lang, licence=meta.licence, robots=meta.robots, nodes=nodes,
+        removed=removed,
     )  # fmt: skip

@@ -16,7 +16,8 @@ _LAZY = (
     "data-src", "data-original", "data-lazy-src", "data-lazy", "data-lazyload", "data-original-src", "data-actualsrc",
     "data-img-src", "data-image", "data-image-src", "data-url", "data-echo", "data-defer-src", "data-src-fg",
     "data-scroll-image", "data-lateloadsrc", "data-gt-lazy-src", "data-pagespeed-lazy-src", "data-runner-src",
-    "data-ll-src", "data-flickity-lazyload", "data-delayed-url", "data-cfsrc", "data-ezsrc", "data-breeze", "data-hi-res-src",
+    "data-ll-src", "data-flickity-lazyload", "data-delayed-url", "data-cfsrc", "data-ezsrc", "data-breeze",
+    "data-hi-res-src",
     "data-hires", "data-full-src", "data-large-src", "data-high-res-src", "data-medium-file", "data-large-file",
     "data-orig-file", "data-wf-src", "data-srclazy", "lazysrc", "lazy-src", "src2", "datasrc", "file",
 )  # fmt: skip
@@ -253,8 +254,9 @@ class SourceResolver:
 
     def _other(self, found: dict[str, str], src: str) -> list[str]:
         for name, value in found.items():
-            if name.startswith("data-") and _plausible(value) and " " not in value.strip() and _EXTENSION.search(value):
-                if not is_placeholder(value) and (url := resolve(self.base, value)):
-                    return [url]
+            if not name.startswith("data-") or not _plausible(value) or " " in value.strip():
+                continue
+            if _EXTENSION.search(value) and not is_placeholder(value) and (url := resolve(self.base, value)):
+                return [url]
         data = self._data(src)
         return [data] if data else []

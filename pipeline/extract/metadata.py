@@ -20,9 +20,10 @@ _ROBOTS = frozenset(
     {"robots", "googlebot", "googlebot-image", "bingbot", "gptbot", "ccbot", "google-extended", "slurp", "ai"}
 )
 _PUBLISHED = (
-    "article:published_time", "datepublished", "date", "dc.date.issued", "dc.date", "dcterms.created", "dcterms.date", "pubdate",
-    "publishdate", "publish_date", "publish-date", "parsely-pub-date", "sailthru.date", "citation_publication_date",
-    "og:published_time", "article.published", "datecreated", "dcterms.issued", "dc.date.created",
+    "article:published_time", "datepublished", "date", "dc.date.issued", "dc.date", "dcterms.created", "dcterms.date",
+    "pubdate", "publishdate", "publish_date", "publish-date", "parsely-pub-date", "sailthru.date",
+    "citation_publication_date", "og:published_time", "article.published", "datecreated", "dcterms.issued",
+    "dc.date.created",
 )  # fmt: skip
 _AUTHOR = (
     "author",

@@ -184,12 +184,11 @@ def segment(pieces: list[str], *, max_depth: int, posters: bool, backgrounds: bo
                         link_end = number
             elif name == "picture":
                 picture = None
-            elif name not in inline and "-" not in name:
-                if name == e_tag[current] and current:
-                    flush()
-                    e_end[current] = len(b_text)
-                    current = e_parent[current]
-                    context = e_context[current]
+            elif name not in inline and "-" not in name and current and name == e_tag[current]:
+                flush()
+                e_end[current] = len(b_text)
+                current = e_parent[current]
+                context = e_context[current]
             if text:
                 buffer.append(text)
                 if not filled and not text.isspace():

@@ -133,7 +133,7 @@ def _places(layout: Layout) -> npt.NDArray[np.int64]:
 
 
 def _standing(layout: Layout, p: Floats, f: Frame) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """For each picture: is it in the deepest element that holds most of the likely content; is it in a menu or the like?
+    """For each picture: is it in the deepest element with most of the likely content; is it in a menu or the like?
 
     What is in a menu counts as outside the main element.
     """
