@@ -129,8 +129,8 @@ def _driver_lost(s3: BadS3, out: str, engine: list[str]) -> dict[str, str]:
         start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
     )  # fmt: skip
     store = Store(out)
-    with Saboteur(store, "work/receipts/dedup_url", lambda: os.killpg(running.pid, signal.SIGKILL)):
-        _, errors = running.communicate(timeout=300)
+    with Saboteur(store, "work/receipts/extract", lambda: os.killpg(running.pid, signal.SIGKILL), files=3):
+        _, errors = running.communicate(timeout=900)
     assert running.returncode == -signal.SIGKILL, errors.decode()
     assert not store.exists("manifest.json")
     return _attempts(store, "work/receipts/extract")
