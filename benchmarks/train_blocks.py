@@ -5,7 +5,8 @@ usage: python benchmarks/train_blocks.py WCXB_DIR --ship pipeline/extract/blocks
 --ship writes the model that the package ships, trained on all pages. --folds writes a model for each of five folds
 by registered domain, trained on the other four (``fold-0.npz`` …), and for each of two halves
 (``half-0.npz``, ``half-1.npz``); ``benchmarks/extraction.py`` reads them. No model has seen a page of its fold's
-domains at any step: the token weights that its training pages are scored with come from inner folds of the training pages.
+domains at any step: the token weights that its training pages are scored with come from inner folds of
+those pages.
 
 WCXB (Murrough Foley, Web Content eXtraction Benchmark, development split) is CC BY 4.0.
 """

@@ -87,8 +87,10 @@ INHERITED = PRE | HEADING | CAPTION | QUOTE | TABLE | ITEM | NOSCRIPT
 
 TAG_CONTEXT = {
     "pre": PRE, "listing": PRE, "figcaption": CAPTION, "caption": CAPTION, "blockquote": QUOTE, "td": TABLE,
-    "th": TABLE, "li": ITEM, "dt": ITEM, "dd": ITEM, "noscript": NOSCRIPT, "nav": NAV, "footer": FOOTER,
-    "header": HEADER, "aside": ASIDE, "form": FORM, "fieldset": FORM, "button": BUTTON, "article": ARTICLE, "main": ARTICLE,
+    "th": TABLE, "li": ITEM, "dt": ITEM, "dd": ITEM,
+    "noscript": NOSCRIPT, "nav": NAV, "footer": FOOTER,
+    "header": HEADER, "aside": ASIDE, "form": FORM, "fieldset": FORM, "button": BUTTON,
+    "article": ARTICLE, "main": ARTICLE,
     "h1": HEADING, "h2": HEADING, "h3": HEADING, "h4": HEADING, "h5": HEADING, "h6": HEADING,
 }  # fmt: skip
 
