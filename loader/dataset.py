@@ -60,8 +60,11 @@ class InterleavedDataset(IterableDataset[Sample | Pack]):
 
     @property
     def identity(self) -> str:
-        """Hash of what states depend on."""
-        return f"{self.order.identity}-{self.recipe.view}-{self.pack.identity if self.pack else 'samples'}"
+        """What states depend on; of packs also how many images a picture becomes."""
+        if self.pack is None:
+            return f"{self.order.identity}-{self.recipe.view}"
+        pictures = f"{self.recipe.max_images}-{self.recipe.pixels!r}"
+        return f"{self.order.identity}-{self.pack.identity}-{pictures}"
 
     def set_epoch(self, epoch: int) -> None:
         """The epoch that the next iteration gives; what is left of earlier ones is left out."""

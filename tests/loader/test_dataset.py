@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from plait.loader import Corpus, ImageTokens, Order, PackRecipe, Resize, SampleRecipe, SequenceRecipe, Source
+from plait.loader import Corpus, ImageTokens, Order, PackRecipe, Resize, SampleRecipe, SequenceRecipe, Source, Tiles
 from plait.schemas.errors import ConfigError, CorpusError
 
 torch = pytest.importorskip("torch", reason="needs the extra train")
@@ -184,6 +184,9 @@ def test_state_of_another_order_or_packing_is_refused(single, mixture):
     for other in (InterleavedDataset(mixture(), SMALL), InterleavedDataset(single(), SMALL, pack=PACK)):
         with pytest.raises(ConfigError, match="another order"):
             other.load_state_dict(state)
+    packed = InterleavedDataset(single(), SMALL, pack=PACK).progress().state_dict()
+    with pytest.raises(ConfigError, match="another order"):  # tiles would be packed otherwise
+        InterleavedDataset(single(), SampleRecipe(pixels=Tiles(16)), pack=PACK).load_state_dict(packed)
     with pytest.raises(ConfigError, match="rank 2"):
         InterleavedDataset(single(), SMALL, rank=2, world=2)
 
