@@ -184,3 +184,14 @@ def test_wrong_lists_are_one_sentence_and_change_nothing(built: Path, tmp_path: 
     with pytest.raises(ConfigError):
         takedown(str(tmp_path), urls=_lines(tmp_path / "d", "http://x.test/"))
     assert before == {path: path.stat().st_mtime_ns for path in built.rglob("*")}
+
+
+@pytest.mark.parametrize("command", [["takedown", "nowhere", "--urls", "nowhere.txt"], ["gc", "nowhere"]])
+def test_command_line_says_what_is_wrong_and_exits_2(command: list[str], tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    from plait.jobs.cli import app
+
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 2
+    assert "nowhere" in done.output

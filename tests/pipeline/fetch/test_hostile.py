@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from plait.schemas.reasons import REASONS
-from tests.pipeline.fetch.servers import JPEG, LOOPBACK, QUICK, Reply, files, gather, message, serving
+from tests.pipeline.fetch.servers import JPEG, LOOPBACK, Reply, files, gather, message, serving
 
 
 async def slow_loris(path: str, headers: dict[str, str], writer: asyncio.StreamWriter) -> None:
@@ -61,6 +61,7 @@ async def nonsense(path: str, headers: dict[str, str], writer: asyncio.StreamWri
     writer.close()
 
 
+PATIENCE_S = 2.5  # with the slowest; the others must be there well before, on a busy machine too
 BOMB = gzip.compress(bytes(8 << 20))
 HOSTILE: dict[str, tuple[Reply, str]] = {
     "slow_loris": (slow_loris, "fetch_timeout"),
@@ -117,21 +118,21 @@ def test_each_wrong_ends_in_its_own_reason_and_delays_nobody() -> None:
             def asked() -> list[str]:
                 return [*urls.values(), *wanted]
 
-            found = await gather(asked(), names={"router.test": ["192.168.1.1"]})
+            found = await gather(asked(), names={"router.test": ["192.168.1.1"]}, total_s=PATIENCE_S)
             took = time.monotonic() - began
             for name, (_, reason) in HOSTILE.items():
                 answer = found[urls[name]]
                 assert answer.reason == reason, (name, answer)
                 assert answer.reason in REASONS
                 assert answer.body == b""
-                assert answer.total_s < QUICK.total_s + 0.5, name
+                assert answer.total_s < PATIENCE_S + 1, name
             for url in wanted:
                 assert found[url].reason is None
                 assert found[url].body == JPEG
                 ends.append(found[url].asked_us / 1e6 + found[url].total_s)
-            assert took < 4 * QUICK.total_s
+            assert took < 4 * PATIENCE_S
             first = min(answer.asked_us for answer in found.values()) / 1e6
-            assert max(ends) - first < QUICK.total_s  # all good ones were there before the slow ones gave up
+            assert max(ends) - first < PATIENCE_S  # all good ones were there before the slow ones gave up
 
     asyncio.run(run())
 

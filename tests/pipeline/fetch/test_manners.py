@@ -131,6 +131,40 @@ def test_a_dead_host_is_asked_no_more_and_holds_nobody_up() -> None:
     asyncio.run(run())
 
 
+def test_large_bodies_wait_for_room_and_that_is_no_fault_of_the_servers() -> None:
+    large = JPEG + bytes(2 << 20)
+
+    async def run() -> None:
+        async with serving(files({f"/{n}": message(large) for n in range(6)})) as server:
+            urls = [f"{server.url}/{n}" for n in range(6)]
+            found = await gather(urls, host_concurrency=6, max_bytes=3 << 20, memory=3 << 20, total_s=5, read_s=5)
+            assert all(answer.reason is None and answer.body == large for answer in found.values())
+
+    asyncio.run(run())
+
+
+def test_content_encodings_are_undone_and_hashes_are_of_what_is_kept() -> None:
+    import gzip
+    import hashlib
+    import zlib
+
+    paths = {
+        "/gzip": message(gzip.compress(JPEG), Content_Encoding="gzip"),
+        "/deflate": message(zlib.compress(JPEG), Content_Encoding="deflate"),
+        "/none": message(JPEG, Content_Encoding="identity"),
+    }
+
+    async def run() -> None:
+        async with serving(files(paths)) as server:
+            found = await gather([server.url + path for path in paths])
+            for answer in found.values():
+                assert answer.body == JPEG
+                assert answer.sha256 == hashlib.sha256(JPEG).digest()
+            assert found[server.url + "/gzip"].bytes == len(gzip.compress(JPEG))
+
+    asyncio.run(run())
+
+
 def test_a_name_is_resolved_once_for_all_its_urls() -> None:
     asked: Counter[str] = Counter()
 
