@@ -106,7 +106,7 @@ def test_no_robots_txt_in_time_means_no_request() -> None:
 
     async def run() -> None:
         async with serving(reply) as server:
-            found = await gather([server.url + "/a"], robots=True)
+            found = await gather([server.url + "/a"], robots=True, read_s=0.3)
             assert found[server.url + "/a"].reason == "fetch_timeout"
             assert server.asked == ["/robots.txt"]
 
