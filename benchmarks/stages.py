@@ -10,7 +10,6 @@ time and peak memory of every stage as its receipts have them.
 from __future__ import annotations
 
 import argparse
-import resource
 import statistics
 import tempfile
 import time
@@ -24,6 +23,7 @@ from plait.dedup.minhash import MinHashConfig
 from plait.filters.models import lid176
 from plait.filters.recipe import load_recipe
 from plait.jobs import build
+from plait.jobs.runner import peak_rss
 from plait.jobs.settings import extract_options
 from plait.pipeline.extract import decode_html, extract_html
 from plait.pipeline.pages import Capture, pages_batch
@@ -118,7 +118,7 @@ def main() -> None:
     for name, found in times.items():
         seconds = statistics.median(found)
         print(f"{name:<28}{pages / seconds:>12,.0f}{1000 * seconds / pages:>10.3f}{seconds / floor:>18.1f}")
-    print(f"peak memory of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:,.0f} MiB\n")
+    print(f"peak memory of this process: {peak_rss() / 2**20:,.0f} MiB\n")
     with tempfile.TemporaryDirectory(prefix="plait-bench-") as folder:
         manifest = build([archive.uri for archive in archives], f"{folder}/corpus", recipe=args.recipe, workers=1)
     print(f"{'stage of a build, 1 worker':<28}{'pages/CPU-s':>12}{'CPU s':>10}")

@@ -7,6 +7,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TypeAlias
 
 import pyarrow as pa
@@ -36,9 +37,17 @@ def find_receipt(store: Store, stage: Stage, unit: Unit) -> Receipt | None:
 
 
 def peak_rss() -> int:
-    """Peak resident memory of this process so far, in bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    """Peak resident memory of this process so far, in bytes.
+
+    From the kernel's own high-water mark where there is one: ``ru_maxrss`` starts at what the parent had when it
+    started this process.
+    """
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024
+    return 1024 * int(status.partition("VmHWM:")[2].split()[0])
 
 
 def _cpu_s() -> float:

@@ -15,12 +15,13 @@ from plait.pipeline.read.source import Source
 
 PEAK_MIB = 300  # over all hostile files; 33 measured
 SCRIPT = """
-import resource, sys
+import sys
+from plait.jobs.runner import peak_rss
 from plait.pipeline.read import Limits, expand, read_archive
 for archive in expand(sys.argv[2:]):
     for _ in read_archive(archive, Limits(), spool_dir=sys.argv[1], image_payloads=True):
         pass
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+print(peak_rss() >> 20)
 """
 
 
