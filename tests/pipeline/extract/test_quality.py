@@ -34,6 +34,8 @@ def test_slice_of_wcxb_stays_above_its_floors(shared_data: Path, benchmark: Modu
         found = benchmark.score_wcxb(shared, benchmark.plain(extractor), EVERY)
     finally:
         sys.setrecursionlimit(limit)
-    floors = tomllib.loads((ROOT / "benchmarks" / "extraction_floors.toml").read_text("utf-8"))[f"{extractor}-slice"]["wcxb"]
+    floors = tomllib.loads((ROOT / "benchmarks" / "extraction_floors.toml").read_text("utf-8"))[f"{extractor}-slice"][
+        "wcxb"
+    ]
     assert floors
     assert {k: found[k] for k, least in floors.items() if found[k] < least} == {}
