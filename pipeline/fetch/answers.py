@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 
 import aiohttp
 
@@ -101,3 +102,21 @@ def refusal_of(error: Exception) -> Refusal:
     if isinstance(error, aiohttp.ClientError | ValueError):
         return Refusal("fetch_protocol", detail, host=True)
     raise error
+
+
+def retry_after(value: str | None, now: float) -> float | None:
+    """Seconds that a Retry-After header asks for: a number, or an HTTP date; None where it says nothing.
+
+    Args:
+        value: the header.
+        now: seconds since 1970.
+    """
+    if not value:
+        return None
+    text = value.strip()
+    if text.isascii() and text.isdigit():
+        return float(min(int(text[:10]), 10**9))
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - now)
+    except (ValueError, OverflowError):
+        return None

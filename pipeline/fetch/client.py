@@ -9,7 +9,6 @@ import ssl
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator
-from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Self
 
@@ -19,7 +18,7 @@ from yarl import URL
 from plait.pipeline.consent import refuses_images, tokens
 from plait.pipeline.decode import sniff
 from plait.pipeline.fetch.addresses import CheckedResolver, Resolve, check_literal, guarded_socket, networks
-from plait.pipeline.fetch.answers import RETRIED_STATUS, Answer, Refusal, refusal_of
+from plait.pipeline.fetch.answers import RETRIED_STATUS, Answer, Refusal, refusal_of, retry_after
 from plait.pipeline.fetch.body import BodyReader
 from plait.pipeline.fetch.hosts import Host, Job, Turns
 from plait.pipeline.fetch.optout import OptOut
@@ -51,24 +50,6 @@ def _at(url: str, base: URL | None = None) -> URL:
     if port not in (80, 443) and port < 1024:  # ports of mail, printers and the like understand more than they should
         raise Refusal("fetch_url_invalid", f"port {port}")
     return found.with_user(None).with_fragment(None)
-
-
-def retry_after(value: str | None, now: float) -> float | None:
-    """Seconds that a Retry-After header asks for: a number, or an HTTP date; None where it says nothing.
-
-    Args:
-        value: the header.
-        now: seconds since 1970.
-    """
-    if not value:
-        return None
-    text = value.strip()
-    if text.isdigit():
-        return float(min(int(text[:10]), 10**9))
-    try:
-        return max(0.0, parsedate_to_datetime(text).timestamp() - now)
-    except (ValueError, OverflowError):
-        return None
 
 
 class Fetcher:
