@@ -132,8 +132,8 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextlib.contextmanager
-def bad_s3(every: int, bucket: str = "corpora") -> Iterator[BadS3]:
-    """A bucket behind a bad network, with the environment set so that this process and its children use it."""
+def bad_s3(every: int) -> Iterator[BadS3]:
+    """A bucket of its own behind a bad network, with the environment set so that this process and its children use it."""
     from moto.server import ThreadedMotoServer
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
@@ -141,6 +141,8 @@ def bad_s3(every: int, bucket: str = "corpora") -> Iterator[BadS3]:
     moto.start()
     host, port = moto.get_host_and_port()
     proxy = _Server(("127.0.0.1", 0), _Handler)
+    # moto keeps one store for all servers of a process: a name that no other test has.
+    bucket = f"corpora-{proxy.server_address[1]}"
     s3 = BadS3(f"http://127.0.0.1:{proxy.server_address[1]}", bucket, 0)
     _Handler.s3, _Handler.upstream = s3, (host, port)
     _Handler.numbers = {kinds: itertools.count(1) for kinds in (READ_FAULTS, WRITE_FAULTS)}

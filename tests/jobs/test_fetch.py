@@ -191,7 +191,7 @@ def test_killed_in_a_fetch_it_repeats_only_what_was_in_flight(tmp_path: Path) ->
         )
     repeated = [path for path, count in asked.items() if count > 1]
     assert 0 < len(before) < len(asked)  # it was killed in the middle
-    assert len(repeated) <= MANNERS.host_concurrency
+    assert len(repeated) <= 2 * MANNERS.host_concurrency  # a picture behind a redirect is two requests
     assert max(asked.values()) <= 2
     ends = Counter(row["url"] for row in fetched_of(out))
     assert set(ends.values()) == {1}
