@@ -133,7 +133,7 @@ class _Server(ThreadingHTTPServer):
 
 @contextlib.contextmanager
 def bad_s3(every: int) -> Iterator[BadS3]:
-    """A bucket of its own behind a bad network, with the environment set so that this process and its children use it."""
+    """A bucket of its own behind a bad network; the environment makes this process and its children use it."""
     from moto.server import ThreadedMotoServer
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
