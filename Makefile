@@ -53,11 +53,11 @@ typecheck: $(VENV)/.dev
 
 ## make test       lint, types and the whole suite
 test: $(VENV)/.heavy lint typecheck
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not campaign"
 
 ## make test-core  the suite without what needs torch, ray or spark
 test-core: lint typecheck
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not heavy"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not heavy and not campaign"
 
 ## make bench      speed beside peers and physical limits, printed as ratios
 bench: $(VENV)/.dev
@@ -69,8 +69,9 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/extraction.py
 
 ## make soak       1 GB of generated archives, memory of every process printed
-soak: $(VENV)/.dev
+soak: $(VENV)/.heavy
 	$(BIN)/python benchmarks/soak.py
+	$(BIN)/python -m pytest -m campaign
 
 clean:
 	rm -rf build demo *.egg-info

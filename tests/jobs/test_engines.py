@@ -161,6 +161,7 @@ def _is_busy_worker(line: str) -> bool:
     return line.startswith("ray::") and not line.endswith(("::IDLE", "Agent", "Actor"))
 
 
+@pytest.mark.campaign
 def test_ray_on_s3_goes_on_after_its_driver_and_then_a_node_are_lost(
     s3: BadS3, expected: str, ray_nodes: Cluster
 ) -> None:
@@ -191,6 +192,7 @@ def _is_executor(line: str) -> bool:
     return "CoarseGrainedExecutorBackend" in line
 
 
+@pytest.mark.campaign
 def test_spark_on_s3_goes_on_after_its_driver_is_lost(
     s3: BadS3, expected: str, spark_url: str, spark: SparkSession
 ) -> None:
