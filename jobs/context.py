@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -227,10 +226,3 @@ class Context:
             seen=dict(self._seen),
         )
         return tuple(self._outputs), books
-
-
-def json_param(params: Mapping[str, Json], name: str) -> Json:
-    """A setting of a stage; KeyError names the stage's settings where it is absent."""
-    if name not in params:
-        raise KeyError(f"{name} (settings: {json.dumps(sorted(params))})")
-    return params[name]

@@ -8,6 +8,7 @@ from typing import Protocol
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
+from plait.jobs.readable import duration, size
 from plait.schemas.receipts import Receipt
 
 
@@ -37,22 +38,6 @@ class Silent:
         """Nothing."""
 
 
-def _size(value: float) -> str:
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if value < 1024:
-            return f"{value:.0f} {unit}"
-        value /= 1024
-    return f"{value:.1f} TiB"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
-
-
 class _Counts:
     """What a stage has done so far."""
 
@@ -74,9 +59,9 @@ class _Counts:
         if self.documents:
             parts.append(f"{self.documents:,} documents, {self.documents / passed:,.0f}/s")
         if self.read:
-            parts.append(f"{_size(self.read)}, {_size(self.read / passed)}/s")
+            parts.append(f"{size(self.read)}, {size(self.read / passed)}/s")
         if self.done < self.units and self.done >= 2 and passed > 5:
-            parts.append(f"about {_duration(passed / self.done * (self.units - self.done))} left")
+            parts.append(f"about {duration(passed / self.done * (self.units - self.done))} left")
         return "; ".join(parts)
 
 
@@ -122,6 +107,6 @@ class Terminal:
             self._bars = None
         if self._counts is not None and self._counts.units:
             passed = time.monotonic() - self._counts.started
-            line = f"{name:<16} {self._counts.units:>6} units  {_duration(passed):>7}  {self._counts.text()}"
+            line = f"{name:<16} {self._counts.units:>6} units  {duration(passed):>7}  {self._counts.text()}"
             self._console.print(line, highlight=False)
         self._counts = None
