@@ -71,6 +71,12 @@ def publish(
         receipts=books,
     )
     around = corpus_files(manifest, listed, _inputs(flow))
+    write_around(store, manifest, around)
+    return manifest
+
+
+def write_around(store: Store, manifest: Manifest, around: Mapping[str, bytes]) -> None:
+    """Write the files around the shards and the report; the last of them, the manifest, makes the corpus count."""
     last = list(around)[-1]
     for path, data in around.items():
         if path != last:
@@ -79,7 +85,6 @@ def publish(
     write_report(store, manifest)
     with store.open_write(last) as file:
         file.write(around[last])
-    return manifest
 
 
 def _distinct(receipts: Iterable[Receipt]) -> list[Receipt]:

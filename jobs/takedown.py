@@ -17,7 +17,7 @@ from plait.jobs.auditing import open_manifest, read_receipts, shard_receipts
 from plait.jobs.building import plait_version
 from plait.jobs.engines import EngineChoice
 from plait.jobs.progress import Silent, Watcher
-from plait.jobs.publish import DOCUMENTS, FETCHED_FOLDER, funnel, keep_receipts, shard_files, totals_of, write_report
+from plait.jobs.publish import DOCUMENTS, FETCHED_FOLDER, funnel, keep_receipts, shard_files, totals_of, write_around
 from plait.jobs.store import Store
 from plait.jobs.suppression import KEY_BYTES, SUPPRESSED, Suppression, kept_path, load_suppression, read_list
 from plait.jobs.work import Json, Stage, Unit
@@ -174,14 +174,7 @@ def _publish(
     )
     with store.open_read(before.lists.inputs) as file:
         around = corpus_files(manifest, shard_list(files), pq.read_table(file))
-    last = list(around)[-1]
-    for path, data in around.items():
-        if path != last:
-            with store.open_write(path) as file:
-                file.write(data)
-    write_report(store, manifest)
-    with store.open_write(last) as file:
-        file.write(around[last])
+    write_around(store, manifest, around)
     return manifest
 
 
