@@ -1,0 +1,166 @@
+"""Commands that make a corpus."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from plait.jobs.cli.shared import Corpus, Inputs, Out, RecipeName, Workers, app, errors
+from plait.schemas.errors import ConfigError
+
+if TYPE_CHECKING:
+    from plait.jobs.flow import Options
+
+
+Images = Annotated[
+    str,
+    typer.Option(
+        "--images",
+        help="archive: keep images that the archives hold; urls: the others too, as URLs; http: fetch them; none.",
+    ),
+]
+Format = Annotated[str, typer.Option("--format", help="Of the shards: parquet, webdataset, or both with a comma.")]
+ShardDocs = Annotated[int, typer.Option("--shard-docs", help="Documents a shard.")]
+Retain = Annotated[str, typer.Option("--retain", help="kept, or all: keep dropped documents in the ledger.")]
+Extractor = Annotated[
+    str | None, typer.Option("--extractor", help="blocks, fast or trafilatura; the recipe says by default.")
+]
+EngineName = Annotated[str, typer.Option("--engine", help="local, ray or spark; the corpus is the same.")]
+RayAddress = Annotated[str | None, typer.Option("--ray-address", help="Of a running cluster, such as auto.")]
+SparkMaster = Annotated[str | None, typer.Option("--spark-master", help="Of a cluster, such as spark://host:7077.")]
+Contact = Annotated[
+    str, typer.Option("--user-agent-contact", help="Your web page or e-mail address, told to every server asked.")
+]
+OptOutList = Annotated[str, typer.Option("--opt-out", help="File of domains and URLs, one a line, never to be asked.")]
+HostRate = Annotated[float, typer.Option("--host-rate", help="Requests a second at one host; 0 for no limit.")]
+HostConcurrency = Annotated[int, typer.Option("--host-concurrency", help="Requests at a time at one host.")]
+FetchConcurrency = Annotated[int, typer.Option("--fetch-concurrency", help="Requests at a time of one worker.")]
+Suppress = Annotated[
+    str, typer.Option("--suppress", help="A corpus, or its suppression list: what was taken down there stays out.")
+]
+AllowLoopback = Annotated[bool, typer.Option("--allow-loopback", hidden=True)]
+Limit = Annotated[int | None, typer.Option("--limit", help="Archives at most, for a trial.")]
+Sample = Annotated[float | None, typer.Option("--sample", help="Share of the archives, such as 0.01, for a trial.")]
+
+
+def options_of(images: str, form: str, shard_docs: int, retain: str) -> Options:
+    """The options of a build from the words of the command line."""
+    from plait.jobs.flow import Options
+
+    return Options(images, tuple(part.strip() for part in form.split(",") if part.strip()), shard_docs, retain)
+
+
+@app.command()
+def build(
+    inputs: Inputs,
+    out: Out,
+    recipe: RecipeName = "default",
+    workers: Workers = None,
+    images: Images = "archive",
+    form: Format = "parquet",
+    shard_docs: ShardDocs = 1000,
+    retain: Retain = "kept",
+    extractor: Extractor = None,
+    engine: EngineName = "local",
+    ray_address: RayAddress = None,
+    spark_master: SparkMaster = None,
+    limit: Limit = None,
+    sample: Sample = None,
+    user_agent_contact: Contact = "",
+    opt_out: OptOutList = "",
+    suppress: Suppress = "",
+    host_rate: HostRate = 10.0,
+    host_concurrency: HostConcurrency = 4,
+    fetch_concurrency: FetchConcurrency = 128,
+    allow_loopback: AllowLoopback = False,
+) -> None:
+    """Build a corpus from archives. Stop it any time: the same command goes on where it was.
+
+    [dim]plait build crawl/*.warc.gz --out corpus --recipe default[/dim]
+    """
+    from plait.jobs.building import build as run
+    from plait.jobs.engines import EngineChoice
+    from plait.jobs.fetching import Fetching
+    from plait.jobs.progress import Terminal
+    from plait.jobs.selection import Selection
+
+    console = Console()
+    with errors():
+        fetching = Fetching(user_agent_contact, opt_out, host_rate, host_concurrency, fetch_concurrency, allow_loopback)
+        manifest = run(
+            Selection(tuple(inputs), limit, sample), out, recipe=recipe, workers=workers,
+            options=options_of(images, form, shard_docs, retain),
+            extractor=extractor, fetching=fetching, suppress=suppress or None, watcher=Terminal(console),
+            engine=EngineChoice(engine, workers, ray_address, spark_master),
+        )  # fmt: skip
+        from plait.jobs.summary import summary
+
+        for part in summary(out, manifest):
+            console.print(part)
+
+
+@app.command()
+def fill(
+    corpus: Corpus,
+    out: Out,
+    user_agent_contact: Contact = "",
+    workers: Workers = None,
+    opt_out: OptOutList = "",
+    host_rate: HostRate = 10.0,
+    host_concurrency: HostConcurrency = 4,
+    fetch_concurrency: FetchConcurrency = 128,
+    allow_loopback: AllowLoopback = False,
+) -> None:
+    """Fetch the pictures of a corpus built with --images urls, into a new corpus.
+
+    [dim]plait fill urls-corpus --out corpus --user-agent-contact https://lab.example/crawl[/dim]
+    """
+    from plait.jobs.fetching import Fetching
+    from plait.jobs.filling import fill as run
+    from plait.jobs.progress import Terminal
+    from plait.jobs.summary import summary
+
+    console = Console()
+    with errors():
+        fetching = Fetching(user_agent_contact, opt_out, host_rate, host_concurrency, fetch_concurrency, allow_loopback)
+        manifest = run(corpus, out, fetching, workers=workers, watcher=Terminal(console))
+        for part in summary(out, manifest):
+            console.print(part)
+
+
+@app.command()
+def plan(
+    inputs: Inputs,
+    recipe: RecipeName = "default",
+    workers: Workers = None,
+    images: Images = "archive",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the estimate as JSON.")] = False,
+) -> None:
+    """Say from a sample what a build will read, write, keep and take.
+
+    [dim]plait plan crawl/*.warc.gz[/dim]
+    """
+    from dataclasses import asdict
+
+    from plait.jobs.building import make_plan
+    from plait.jobs.engines import default_workers
+    from plait.jobs.planning import estimate
+    from plait.jobs.summary import estimate_table
+
+    with errors():
+        count = workers if workers is not None else default_workers()
+        if count < 1:
+            raise ConfigError(f"--workers must be 1 or more, not {count}")
+        offline = "archive" if images == "http" else images  # what servers will answer cannot be estimated
+        checked = make_plan(inputs, recipe=recipe, options=options_of(offline, "parquet", 1000, "kept"))
+        found = estimate(checked, count)
+        if as_json:
+            typer.echo(json.dumps(asdict(found), indent=1))
+            return
+        console = Console()
+        for missing in checked.missing:
+            console.print(f"left out, because something is missing: {missing}", markup=False, highlight=False)
+        console.print(estimate_table(found, count))

@@ -1,0 +1,46 @@
+"""Commands that change a corpus: each makes a new generation of it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from plait.jobs.cli.shared import Corpus, Workers, app, errors
+
+
+@app.command()
+def takedown(
+    corpus: Corpus,
+    urls: Annotated[str, typer.Option("--urls", help="File of URLs of pages or pictures, one a line.")] = "",
+    domains: Annotated[str, typer.Option("--domains", help="File of domains, one a line.")] = "",
+    hashes: Annotated[str, typer.Option("--hashes", help="File of SHA-256 of pictures, in hex.")] = "",
+    workers: Workers = None,
+) -> None:
+    """Take pages and pictures out of a corpus, for good: a new generation of it, and a list that keeps them out.
+
+    [dim]plait takedown corpus --urls asked.txt; plait gc corpus[/dim]
+    """
+    from plait.jobs.progress import Terminal
+    from plait.jobs.takedown import takedown as run
+
+    with errors():
+        done = run(corpus, urls=urls, domains=domains, hashes=hashes, workers=workers, watcher=Terminal(Console()))
+        typer.echo(
+            f"{done.documents:,} documents and {done.images:,} images went, {done.shards:,} shards were written anew. "
+            "The old files stay until plait gc."
+        )
+
+
+@app.command()
+def gc(corpus: Corpus) -> None:
+    """Remove the files that the corpus' present generation does not need.
+
+    [dim]plait gc corpus[/dim]
+    """
+    from plait.jobs.takedown import collect
+
+    with errors():
+        files, size = collect(corpus)
+        typer.echo(f"{files:,} files removed, {size:,} bytes")
