@@ -3,8 +3,9 @@
     python benchmarks/soak.py [--megabytes 1024] [--records 30000] [--copies 100000] [--files 16] [--workers 2]
 
 The archives hold what is hard about crawls (benchmarks/soak_archives.py): one host with a fifth of the images, one page
-100,000 times. Resident memory of the driver and of each worker is read four times a second; for each, the peak of the
-first and of the second half of the time is printed: flat means that the second is not higher. The books are audited.
+100,000 times. Resident memory of the driver and of each worker is read four times a second. Printed are each process'
+peak and, for every stage that lasts, its peak in the second and in the last quarter of the stage: flat means that the
+last is not higher. The books are audited.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import sys
 import tempfile
 import threading
 import time
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
@@ -22,8 +23,9 @@ import psutil
 from rich.console import Console
 
 from plait.jobs import Options, audit, build
-from plait.jobs.progress import Terminal
+from plait.jobs.progress import Silent, Terminal, Watcher
 from plait.schemas.manifest import Manifest
+from plait.schemas.receipts import Receipt
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -33,12 +35,15 @@ from benchmarks.soak_archives import make_archives
 MIB = 1 << 20
 
 
-@dataclass
 class Memory:
-    """Resident memory of this process and its children, read by a thread."""
+    """Resident memory of this process and its children, read by a thread; told of the stages as their watcher."""
 
-    seen: dict[str, list[tuple[float, int]]] = field(default_factory=dict)
-    _stop: threading.Event = field(default_factory=threading.Event)
+    def __init__(self, then: Watcher):
+        self._then = then
+        self.readings: list[tuple[float, str, int]] = []  # (when, "driver" or "worker <pid>", bytes)
+        self.stages: list[tuple[str, float, float]] = []  # (name, begun, ended), seconds of the monotonic clock
+        self._begun = 0.0
+        self._stop = threading.Event()
 
     def __enter__(self) -> Self:
         self._thread = threading.Thread(target=self._watch, daemon=True)
@@ -49,6 +54,20 @@ class Memory:
         self._stop.set()
         self._thread.join()
 
+    def stage(self, name: str, units: int) -> None:
+        """A stage begins."""
+        self._begun = time.monotonic()
+        self._then.stage(name, units)
+
+    def unit(self, receipt: Receipt) -> None:
+        """Passed on."""
+        self._then.unit(receipt)
+
+    def end(self, name: str) -> None:
+        """A stage is done."""
+        self.stages.append((name, self._begun, time.monotonic()))
+        self._then.end(name)
+
     def _watch(self) -> None:
         own = psutil.Process()
         while not self._stop.wait(0.25):
@@ -58,19 +77,34 @@ class Memory:
 
     def _read(self, name: str, process: psutil.Process) -> None:
         try:
-            self.seen.setdefault(name, []).append((time.monotonic(), process.memory_info().rss))
+            self.readings.append((time.monotonic(), name, process.memory_info().rss))
         except psutil.Error:
             return
 
-    def halves(self) -> dict[str, tuple[int, int]]:
-        """Peak of each process in the first and in the second half of its time, bytes."""
-        found = {}
-        for name, readings in self.seen.items():
-            middle = (readings[0][0] + readings[-1][0]) / 2
-            first = max((rss for when, rss in readings if when <= middle), default=0)
-            second = max((rss for when, rss in readings if when > middle), default=0)
-            found[name] = (first, second)
+    def peak(self, begun: float, ended: float) -> dict[str, int]:
+        """The most each process held between two moments, bytes."""
+        found: dict[str, int] = {}
+        for when, name, size in self.readings:
+            if begun <= when < ended:
+                found[name] = max(found.get(name, 0), size)
         return found
+
+    def peaks(self) -> dict[str, int]:
+        """The most each process ever held, bytes."""
+        return self.peak(0.0, float("inf"))
+
+
+def growth(memory: Memory, shortest_s: float = 4.0) -> Iterator[tuple[str, str, int, int]]:
+    """For each stage of some length and each process: (stage, process, peak of its 2nd, of its 4th quarter), bytes.
+
+    The first quarter is left out: a process that has just begun loads what the stage needs.
+    """
+    for name, begun, ended in memory.stages:
+        if ended - begun >= shortest_s:
+            quarter = (ended - begun) / 4
+            early, late = memory.peak(begun + quarter, begun + 2 * quarter), memory.peak(ended - quarter, ended)
+            for process in sorted(early.keys() & late.keys()):
+                yield name, process, early[process], late[process]
 
 
 def soak(archives: list[Path], out: Path, workers: int, *, quiet: bool = False) -> tuple[Manifest, Memory]:
@@ -79,11 +113,10 @@ def soak(archives: list[Path], out: Path, workers: int, *, quiet: bool = False) 
     Raises:
         SystemExit: the books do not balance.
     """
-    watcher = None if quiet else Terminal(Console())
-    with Memory() as memory:
+    with Memory(Silent() if quiet else Terminal(Console())) as memory:
         manifest = build(
             [str(path) for path in archives], str(out), recipe="default", workers=workers,
-            options=Options(shard_docs=500), watcher=watcher,
+            options=Options(shard_docs=500), watcher=memory,
         )  # fmt: skip
     faults = audit(str(out)).faults
     if faults:
@@ -112,9 +145,11 @@ def main() -> None:
             print(f"{line.stage:<18}{line.scope:<10}{line.entered:>9,} in {line.left:>9,} out  {line.dropped}")
     totals, cost = manifest.totals, manifest.cost
     print(f"\n{totals.documents:,} documents, {totals.images:,} images in {float(cost['wall_s'] or 0):,.0f} s")
-    print(f"{'process':<16}{'first half':>12}{'second half':>13}   (peak resident MiB)")
-    for name, (first, second) in memory.halves().items():
-        print(f"{name:<16}{first / MIB:>12,.0f}{second / MIB:>13,.0f}")
+    for name, most in memory.peaks().items():
+        print(f"peak of {name:<16}{most / MIB:>8,.0f} MiB")
+    print(f"{'stage':<18}{'process':<16}{'2nd quarter':>12}{'4th quarter':>12}   (peak resident MiB)")
+    for stage, name, early, late in growth(memory):
+        print(f"{stage:<18}{name:<16}{early / MIB:>12,.0f}{late / MIB:>12,.0f}")
 
 
 if __name__ == "__main__":
