@@ -10,8 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from plait.explorer.dropped import DroppedPictures, Occurrence
 from plait.jobs.flow import Flow
 from plait.jobs.runner import peak_rss
 from plait.jobs.store import Store
@@ -28,6 +30,7 @@ RECEIPTS = "ledger/receipts"
 DOCUMENTS = "ledger/documents"
 FETCHED_FOLDER = "ledger/fetched"
 MOST_LICENCES = 100
+MOST_PLACED = 200  # files of image rows that the report looks through for pictures of its examples
 
 
 def publish(
@@ -71,18 +74,21 @@ def publish(
         receipts=books,
     )
     around = corpus_files(manifest, listed, _inputs(flow))
-    write_around(store, manifest, around)
+    placed = [output.path for receipt in flow.receipts.get("place", []) for output in receipt.tables("images")]
+    write_around(store, manifest, around, dropped_pictures(store, placed))
     return manifest
 
 
-def write_around(store: Store, manifest: Manifest, around: Mapping[str, bytes]) -> None:
+def write_around(
+    store: Store, manifest: Manifest, around: Mapping[str, bytes], pictures: DroppedPictures | None = None
+) -> None:
     """Write the files around the shards and the report; the last of them, the manifest, makes the corpus count."""
     last = list(around)[-1]
     for path, data in around.items():
         if path != last:
             with store.open_write(path) as file:
                 file.write(data)
-    write_report(store, manifest)
+    write_report(store, manifest, pictures)
     with store.open_write(last) as file:
         file.write(around[last])
 
@@ -231,9 +237,44 @@ def _cost(receipts: Sequence[Receipt], began: float) -> dict[str, Scalar]:
     return cost
 
 
-def write_report(store: Store, manifest: Manifest) -> None:
-    """The report, where the corpus is on disk."""
+def write_report(store: Store, manifest: Manifest, pictures: DroppedPictures | None) -> None:
+    """The report beside the shards."""
     from plait.explorer.report import report
 
     with store.open_write("report.html") as file:
-        file.write(report(store.root, manifest).encode())
+        file.write(report(store.root, manifest, pictures).encode())
+
+
+def dropped_pictures(store: Store, placed: Sequence[str]) -> DroppedPictures:
+    """Reads dropped pictures from the packs of a build that is about to end.
+
+    Args:
+        store: the corpus' folder.
+        placed: files of image rows, `ASSEMBLE_IMAGE` and more; `MOST_PLACED` of them are looked at.
+    """
+
+    def read(asked: Iterable[Occurrence]) -> dict[Occurrence, tuple[pa.RecordBatch, bytes]]:
+        wanted = set(asked)
+        ids = pa.array(sorted({doc_id for doc_id, _ in wanted}), pa.binary())
+        found: dict[Occurrence, tuple[pa.RecordBatch, bytes]] = {}
+        for path in placed[:MOST_PLACED]:
+            with store.open_read(path) as file:
+                for batch in pq.ParquetFile(file).iter_batches():
+                    rows = batch.filter(pc.is_in(batch.column("doc_id"), ids))
+                    keys = zip(rows.column("doc_id").to_pylist(), rows.column("node").to_pylist(), strict=True)
+                    for place, key in enumerate(keys):
+                        if key in wanted and (data := _packed(store, rows.slice(place, 1))):
+                            found[key] = rows.slice(place, 1), data
+        return found
+
+    return read
+
+
+def _packed(store: Store, row: pa.RecordBatch) -> bytes:
+    """Bytes of a picture in its pack; none where it was never acquired, or is not fit to be looked at."""
+    known = row.select(["pack", "pack_offset", "pack_length", "reason"]).to_pylist()[0]
+    if known["pack"] is None or known["reason"] is not None:
+        return b""
+    with store.open_read(known["pack"]) as file:
+        file.seek(known["pack_offset"])
+        return file.read(known["pack_length"])

@@ -1,0 +1,112 @@
+"""The report's funnel: documents and images through the stages, beside what other corpora published."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from html import escape
+
+from plait.explorer import charts
+from plait.explorer.markup import figure, share
+from plait.explorer.published import OBELICS, OMNICORPUS, PublishedStage, left_overall
+from plait.schemas.manifest import StageBooks
+from plait.schemas.reasons import REASONS
+
+TOP = 20
+
+
+def funnel_section(funnel: Sequence[StageBooks]) -> str:
+    """Every stage with its counts and reasons, as charts and as a table."""
+    rows = []
+    for books in funnel:
+        reasons = "".join(
+            f'<li><code title="{escape(REASONS.get(reason, ""))}">{escape(reason)}</code> {count:,} '
+            f"<small>{share(count, books.entered)}</small></li>"
+            for reason, count in sorted(books.dropped.items(), key=lambda item: (-item[1], item[0]))
+            if count
+        )
+        cells = [("stage", f"<b>{escape(books.stage)}</b>"), ("of", f"{books.scope}s")]
+        row = "".join(f'<td data-name="{name}">{text}</td>' for name, text in cells)
+        numbers = [
+            ("in", f"{books.entered:,}"),
+            ("out", f"{books.left:,}"),
+            ("kept", share(books.left, books.entered)),
+        ]
+        row += "".join(f'<td class="n" data-name="{name}">{text}</td>' for name, text in numbers)
+        rows.append(f"<tr>{row}<td><ul>{reasons}</ul></td></tr>")
+    table = (
+        '<div class="table"><table class="stack"><thead><tr><th>stage</th><th>of</th><th class="n">in</th>'
+        '<th class="n">out</th><th class="n">kept</th><th>dropped, by reason</th></tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
+    )
+    return f'<h2 id="funnel">Funnel</h2>{_funnel_charts(funnel)}{table}{_beside(funnel)}'
+
+
+def _funnel_charts(funnel: Sequence[StageBooks]) -> str:
+    documents = [books for books in funnel if books.scope == "document" and books.entered]
+    figures = []
+    if documents:
+        # A stage of retries takes in what an earlier one left undecided: only the first count is the whole.
+        first = documents[0].entered
+        left, kept = first, []
+        for books in documents:
+            left -= sum(books.dropped.values())
+            kept.append(max(left, 0) / first)
+        chart = charts.shares(
+            "Documents left after each stage", ["all", *[books.stage for books in documents]], [1, *kept]
+        )
+        figures.append(figure(chart, "Documents left after each stage, as a share of all (logarithmic)."))
+    for scope in ("document", "image"):
+        dropped: Counter[str] = Counter()
+        for books in funnel:
+            if books.scope == scope:
+                dropped.update(books.dropped)
+        top = [(reason, count) for reason, count in dropped.most_common(TOP) if count]
+        if top:
+            chart = charts.bars(f"Dropped {scope}s by reason", [name for name, _ in top], [count for _, count in top])
+            figures.append(figure(chart, f"{scope.capitalize()}s dropped, by reason."))
+    return f'<div class="grid">{"".join(figures)}</div>'
+
+
+def _beside(funnel: Sequence[StageBooks]) -> str:
+    """Published shares of other corpora."""
+    documents = [books for books in funnel if books.scope == "document" and books.entered]
+    lines = []
+    for corpus, stages, source in (
+        ("OmniCorpus", OMNICORPUS, "arXiv 2406.08418"),
+        ("OBELICS", OBELICS, "arXiv 2306.16527"),
+    ):
+        rows = "".join(
+            f"<tr><td>{escape(stage.name)}<br><small>{escape(stage.note)}</small></td>"
+            f'<td class="n">{stage.left:.1%}</td><td class="n">{_ours(stage, documents)}</td></tr>'
+            for stage in stages
+        )
+        total = (
+            f'<tr><td><b>overall</b></td><td class="n">{left_overall(stages):.2%}</td>'
+            f'<td class="n">{_overall(documents)}</td></tr>'
+        )
+        lines.append(
+            f'<div class="card"><h3>{corpus} <small>{source}</small></h3><table><thead><tr><th>stage</th>'
+            f'<th class="n">kept there</th><th class="n">kept here</th></tr></thead>'
+            f"<tbody>{rows}{total}</tbody></table></div>"
+        )
+    note = "They started from Common Crawl, and stages are cut differently: a guide, no target."
+    return f'<h3>Beside published corpora</h3><p class="faint">{note}</p><div class="grid">{"".join(lines)}</div>'
+
+
+def _ours(stage: PublishedStage, documents: Sequence[StageBooks]) -> str:
+    """Share kept by those of our stages that do about the same."""
+    mine = [books for books in documents if any(books.stage.startswith(name) for name in stage.stages)]
+    if not mine:
+        return "–"
+    share = 1.0
+    for books in mine:
+        share *= books.left / books.entered
+    return f"{share:.1%}"
+
+
+def _overall(documents: Sequence[StageBooks]) -> str:
+    if not documents:
+        return "–"
+    lost = sum(sum(books.dropped.values()) for books in documents)
+    return share(documents[0].entered - lost, documents[0].entered)
