@@ -1,11 +1,12 @@
 # plait: `make demo` builds a corpus from real pages, `make test` sets everything up and runs the whole suite.
 PYTHON ?= python3
 VENV := .venv
+READERS := .venv-readers
 BIN := $(VENV)/bin
 ROOMS := schemas filters dedup pipeline jobs loader explorer
 WORKERS ?= 2
 
-.PHONY: help demo test test-core lint typecheck bench soak clean
+.PHONY: help demo readers test test-core lint typecheck bench soak clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -40,6 +41,13 @@ $(VENV)/.heavy: $(VENV)/.dev pyproject.toml
 	$(BIN)/python -m pip install --quiet -e '.[dev,heavy]'
 	touch $(VENV)/.dev $(VENV)/.installed $@
 
+$(READERS)/.ready: $(VENV)/.heavy scripts/readers.sh scripts/readers.txt
+	sh scripts/readers.sh $(BIN)/python $(READERS)
+	touch $@
+
+## make readers    Energon and MosaicML Streaming, whose pins clash with ours, for tests and benchmarks
+readers: $(READERS)/.ready
+
 ## make lint       ruff: rules and format
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -52,7 +60,7 @@ typecheck: $(VENV)/.dev
 	cd build/typing && MYPYPATH=. $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml -p plait
 
 ## make test       lint, types and the whole suite
-test: $(VENV)/.heavy lint typecheck
+test: $(VENV)/.heavy readers lint typecheck
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not campaign"
 
 ## make test-core  the suite without what needs torch, ray or spark
@@ -74,4 +82,4 @@ soak: $(VENV)/.heavy
 	$(BIN)/python -m pytest -m campaign
 
 clean:
-	rm -rf build demo *.egg-info
+	rm -rf build demo $(READERS) *.egg-info
