@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from plait.dedup.keys import document_texts
 from plait.dedup.words import U64, shingles, words
 from plait.schemas.errors import ConfigError
+
+I64 = npt.NDArray[np.int64]
+F64 = npt.NDArray[np.float64]
 
 NGRAM = 13
 _ITEMS_AT_ONCE = 4096
@@ -111,16 +115,21 @@ def _strings(value: object) -> Iterator[str]:
 
 def contamination(batch: pa.RecordBatch, known: EvaluationText) -> pa.RecordBatch:
     """Documents to `CONTAMINATION`, row by row. N-grams run across a document's nodes. Reads doc_id and nodes."""
-    cut = words(document_texts(batch))
+    hits, share = evaluation_ngrams(document_texts(batch), known)
+    columns = [batch.column("doc_id"), pa.array(hits, pa.int64()), pa.array(share, pa.float32())]
+    return pa.RecordBatch.from_arrays(columns, schema=CONTAMINATION)
+
+
+def evaluation_ngrams(texts: Sequence[str], known: EvaluationText) -> tuple[I64, F64]:
+    """How many of each text's n-grams stand in evaluation items, and which share of its n-grams that is."""
+    cut = words(texts)
     grams = shingles(cut, known.ngram)
     # A document shorter than an n-gram has one shingle of all its words, which is no n-gram.
     real = np.repeat(np.diff(cut.bounds) >= known.ngram, np.diff(grams.bounds))
     hit = real & _among(grams.hashes, known.hashes)
     hits = np.diff(np.concatenate([[0], np.cumsum(hit)])[grams.bounds])
     sizes = np.diff(np.concatenate([[0], np.cumsum(real)])[grams.bounds])
-    share = hits / np.maximum(sizes, 1)
-    columns = [batch.column("doc_id"), pa.array(hits, pa.int64()), pa.array(share, pa.float32())]
-    return pa.RecordBatch.from_arrays(columns, schema=CONTAMINATION)
+    return hits, hits / np.maximum(sizes, 1)
 
 
 def _among(values: U64, known: U64) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:

@@ -133,6 +133,30 @@ class _Pass:
             self.books.edits[rule.name] += count
 
 
+def remove_nodes(
+    documents: DocumentBatch, ids: Sequence[bytes], places: np.ndarray, values: np.ndarray, reason: str, books: Books
+) -> DocumentBatch:
+    """The documents without some of their text nodes, for a reason that no rule of a recipe gives.
+
+    Args:
+        documents: the batch.
+        ids: the documents' ids, by which samples are chosen.
+        places: int64, index among the batch's text nodes of each node that goes.
+        values: float64, what was measured of each.
+        reason: of `plait.schemas.reasons`.
+        books: receives counts and samples.
+    """
+    if not len(places):
+        return documents
+    books.nodes[reason] += len(places)
+    nodes = documents.text_nodes[places]
+    now = _Pass(documents, ids, np.arange(len(documents)), np.zeros(len(documents), bool), books)
+    now.sample(nodes, [reason] * len(places), values, [documents.by_node.texts[place] for place in places.tolist()])
+    kept = np.ones(len(documents.nodes), bool)
+    kept[nodes] = False
+    return keep_nodes(documents, kept)
+
+
 def run_passes(
     documents: DocumentBatch, ids: Sequence[bytes], rules: Sequence[Rule], passes: int, books: Books
 ) -> DocumentBatch:

@@ -91,6 +91,7 @@ class Resources(_Section):
     quality_model: str | None = None  # fastText model from `plait quality train`
     blocked_domains: str | None = None  # one registered domain a line
     blocked_urls: str | None = None  # one URL a line
+    evaluation_text: list[str] = []  # .jsonl (.gz) or plain text: documents that contain any of its 13-grams go
 
 
 class _RuleEntry(_Section):
@@ -337,7 +338,10 @@ def _load(name_or_path: str, seen: tuple[str, ...]) -> tuple[_File, dict[str, ob
     file, data = _parse_file(text, where)
     files = data.get("resources")
     if folder is not None and isinstance(files, dict):
-        data["resources"] = {key: str(folder / value) for key, value in files.items()}
+        data["resources"] = {
+            key: [str(folder / part) for part in value] if isinstance(value, list) else str(folder / value)
+            for key, value in files.items()
+        }
     if file.extends is None:
         return _File.model_validate(data), data, where
     parent = file.extends

@@ -26,6 +26,7 @@ FLOW = (
     ("dedup_image_sets",),
     ("dedup_near",),
     ("order",),
+    ("drop_paragraphs",),
     ("assemble",),
 )
 UNLISTED = frozenset({"document_dropped", "opted_out"})  # images: the document's row in the ledger stands for them

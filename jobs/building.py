@@ -12,6 +12,7 @@ from typing import Protocol
 from plait.filters.recipe import Recipe, load_recipe
 from plait.jobs.engine import Engine
 from plait.jobs.engines import EngineChoice
+from plait.jobs.evaluation import Evaluation, open_evaluation
 from plait.jobs.fetching import Fetching, FetchPlan, plan_fetch
 from plait.jobs.flow import Flow, Options
 from plait.jobs.progress import Silent, Watcher
@@ -51,6 +52,7 @@ class Plan:
     missing: tuple[str, ...]  # rules left out because something that they require is absent
     fetch: FetchPlan | None = None  # where images are fetched
     suppression: Suppression | None = None  # what was taken down elsewhere and must stay out
+    evaluation: Evaluation | None = None  # text that must stay out
 
     def to_json(self) -> str:
         """What the build's folder remembers; equal for the same inputs, wherever they lie, and the same settings."""
@@ -64,6 +66,8 @@ class Plan:
             plan["fetch"] = self.fetch.params()
         if self.suppression is not None:
             plan["suppression"] = self.suppression.digest
+        if self.evaluation is not None:
+            plan["evaluation"] = self.evaluation.digest
         return json.dumps(plan, sort_keys=True, indent=1)
 
 
@@ -75,6 +79,7 @@ def make_plan(
     extractor: str | None = None,
     fetching: Fetching | None = None,
     suppress: str | None = None,
+    contamination: Sequence[str] = (),
 ) -> Plan:
     """Check everything that can be checked before a byte is written.
 
@@ -103,7 +108,10 @@ def make_plan(
     fetch = plan_fetch(fetching or Fetching(), checked.limits.image_bytes) if options.images == "http" else None
     chosen = inputs if isinstance(inputs, Selection) else Selection(tuple(inputs))
     listed = open_suppression(suppress) if suppress else None
-    return Plan(tuple(chosen.archives()), checked, options, missing, fetch, listed)
+    evaluation = open_evaluation([*checked.resources.evaluation_text, *contamination])
+    # From here on the text's digest stands for the files, whose place says nothing of the corpus.
+    checked = checked.model_copy(update={"resources": checked.resources.model_copy(update={"evaluation_text": []})})
+    return Plan(tuple(chosen.archives()), checked, options, missing, fetch, listed, evaluation)
 
 
 def _one_of(option: str, value: str, known: Sequence[str]) -> None:
@@ -160,6 +168,7 @@ def _difference(found: str, wanted: str) -> str:
         "options": "other options",
         "fetch": "another opt-out list or other rules of fetching",
         "suppression": "another suppression list",
+        "evaluation": "other evaluation text",
         "version": "another plait",
     }
     return " and ".join(names[key] for key in names if theirs.get(key) != ours.get(key))
@@ -175,6 +184,7 @@ def build(
     extractor: str | None = None,
     fetching: Fetching | None = None,
     suppress: str | None = None,
+    contamination: Sequence[str] = (),
     watcher: Watcher | None = None,
     engine: str | EngineChoice = "local",
 ) -> Manifest:
@@ -191,6 +201,8 @@ def build(
         extractor: overrides the recipe's.
         fetching: contact and manners, where ``options.images`` is "http".
         suppress: corpus, or its suppression list: what was taken down there stays out of this one.
+        contamination: files of evaluation text, beside those that the recipe names: documents that contain 13 words in
+            a row of any item are dropped.
         watcher: is told of progress.
         engine: "local", "ray" or "spark", or a choice that says where the cluster is.
 
@@ -204,7 +216,10 @@ def build(
     began = time.monotonic()
     choice = EngineChoice(engine, workers) if isinstance(engine, str) else engine
     choice.check()
-    plan = make_plan(inputs, recipe=recipe, options=options, extractor=extractor, fetching=fetching, suppress=suppress)
+    plan = make_plan(
+        inputs, recipe=recipe, options=options, extractor=extractor, fetching=fetching, suppress=suppress,
+        contamination=contamination,
+    )  # fmt: skip
     store = Store(out)
     running = choice.open(store)
     try:
@@ -220,7 +235,11 @@ def run_plan(plan: Plan, store: Store, engine: Engine, watcher: Watcher, began: 
         if plan.fetch is not None:
             plan.fetch.keep_opt_out(store)
         kept = keep_suppression(store, plan.suppression)
-        flow = Flow(engine, watcher, plan.recipe, plan.options, plan.archives, plan.fetch, suppression=kept)
+        evaluation = {} if plan.evaluation is None else plan.evaluation.keep(store)
+        flow = Flow(
+            engine, watcher, plan.recipe, plan.options, plan.archives, plan.fetch, suppression=kept,
+            evaluation=evaluation,
+        )  # fmt: skip
         shards = flow.run()
         try:
             done = publish(store, flow, shards, missing=plan.missing, version=plait_version(), began=began)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 import pyarrow as pa
 
 from plait.dedup.buckets import BAND_ROW
 from plait.dedup.keys import KEYS
+from plait.dedup.paragraphs import PARAGRAPH, REMOVED_NODE
 from plait.filters.recipe import MinHash, Recipe
 from plait.jobs.engine import Engine
 from plait.jobs.fetching import FetchPlan
 from plait.jobs.progress import Watcher
 from plait.jobs.settings import archive_param, recipe_param
-from plait.jobs.units import dedup, fetch, images, order
+from plait.jobs.units import dedup, fetch, images, order, paragraphs
 from plait.jobs.work import ORDER, Json, Shuffle, Source, Stage, Unit
 from plait.pipeline.assemble import ASSEMBLE_IMAGE
 from plait.pipeline.occurrences import LOCATE_IN, LOCATE_ORDER
@@ -58,6 +59,7 @@ class Flow:
     archives: Sequence[Archive]
     fetch: FetchPlan | None = None  # where images are fetched
     suppression: str | None = None  # path of the list of what must not be used, in the build's folder
+    evaluation: Mapping[str, Json] = field(default_factory=dict)  # setting of stages that look for evaluation text
     inputs: pa.Table | None = None  # INPUT_LIST of the corpus that is filled
     receipts: dict[str, list[Receipt]] = field(default_factory=dict)
     shards: int = 0
@@ -99,7 +101,7 @@ class Flow:
         if not survivors:
             return []
         self.shards = -(-sum(output.rows for output in survivors) // self.options.shard_docs)
-        ordered = self._order(documents, survivors)
+        ordered = self._without_paragraphs(self._order(documents, survivors))
         found: list[Output] = []
         if self.options.images != "none":
             found = self._images(ordered, self._locators(extracted))
@@ -128,6 +130,7 @@ class Flow:
             "minhash": (self.recipe.dedup.minhash or MinHash()).model_dump(),
             "retain": self.options.retain,
             **self._suppressing(),
+            **self.evaluation,
         }
         stage = self._stage("extract", "extract:extract_archive", params, guarded=True)
         units = [
@@ -215,6 +218,33 @@ class Flow:
                 stage, (Source(tuple(documents)),), schema, order.DOCUMENT_ORDER, tuple(survivors), ORDER, self.shards
             )
         )
+
+    def _without_paragraphs(self, ordered: list[Receipt]) -> list[Receipt]:
+        """The shards' documents and occurrences without paragraphs that a site repeats, where the recipe asks."""
+        least = self.recipe.dedup.paragraphs
+        documents = _tables(ordered, "documents")
+        if least is None or not documents:
+            return ordered
+        units = [Unit((d.sha256,), f"shard {d.part}", {"documents": asdict(d)}) for d in documents]
+        listed = self._units(self._stage("list_paragraphs", "paragraphs:list_paragraphs"), units)
+        find = self._stage("repeated_paragraphs", "paragraphs:find_repeated", {"least": least})
+        sources = (Source(tuple(_tables(listed, "paragraphs"))),)
+        removed = _tables(self._shuffle(Shuffle(find, sources, PARAGRAPH, paragraphs.PARAGRAPH_ORDER)), "removed")
+        of_shard: dict[int | None, Output] = {}
+        if removed:
+            place = self._stage("place_paragraphs", "paragraphs:place_removed", {"shards": self.shards})
+            placed = Shuffle(
+                place, (Source(tuple(removed)),), REMOVED_NODE, paragraphs.REMOVED_ORDER, (), ORDER, self.shards
+            )
+            of_shard = {output.part: output for output in _tables(self._shuffle(placed), "removed")}
+        edit = self._stage("drop_paragraphs", "paragraphs:drop_paragraphs")
+        units = []
+        for output in documents:
+            gone = of_shard.get(output.part)
+            payload: dict[str, Json] = {"documents": asdict(output), "removed": None if gone is None else gone.path}
+            inputs = (output.sha256, "" if gone is None else gone.sha256)
+            units.append(Unit(inputs, f"shard {output.part}", payload))
+        return self._units(edit, units)
 
     def _locators(self, extracted: list[Receipt]) -> list[Output]:
         """Locators of all archives, with those of revisits and of redirected URLs."""

@@ -34,10 +34,4 @@ def missing_requirements(recipe: Recipe) -> tuple[Recipe, tuple[str, ...]]:
             f"the recipe {recipe.name} needs what is not here ({'; '.join(named)}); "
             'supply it, or set missing = "skip" to build a partial corpus'
         )
-    return recipe.skipping(lacking), (*named, *_unwired(recipe))
-
-
-def _unwired(recipe: Recipe) -> list[str]:
-    """Settings whose kernels exist and that no stage of a build applies yet: named, so that the corpus is partial."""
-    asked = {"dedup.paragraphs": recipe.dedup.paragraphs, "dedup.node_similarity": recipe.dedup.node_similarity}
-    return [f"{name}: no stage of a build applies it yet" for name, value in asked.items() if value is not None]
+    return recipe.skipping(lacking), named

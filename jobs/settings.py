@@ -24,8 +24,9 @@ def recipe_param(recipe: Recipe, *, stage: str) -> Json:
         stage: "text" or "assemble".
     """
     rules = tuple(rule for rule in recipe.rules if rule.stage == stage)
+    dedup = Dedup(node_similarity=recipe.dedup.node_similarity) if stage == "text" else Dedup()
     cut = recipe.model_copy(
-        update={"rules": rules, "description": "", "name": "", "dedup": Dedup()}
+        update={"rules": rules, "description": "", "name": "", "dedup": dedup}
         | ({"images": Images()} if stage == "text" else {})
     )
     return cut.model_dump_json()

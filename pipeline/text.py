@@ -12,17 +12,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import groupby, pairwise
 
 import numpy as np
 import pyarrow as pa
 
+from plait.dedup.contamination import EvaluationText, evaluation_ngrams
+from plait.dedup.nodes import repeats
 from plait.filters.batch import DocumentBatch
 from plait.filters.editing import node_column
 from plait.filters.language import identify
 from plait.filters.page_scores import NAMES as PAGE_SCORES
 from plait.filters.page_scores import compute_page
-from plait.filters.passes import Books, run_passes
+from plait.filters.passes import Books, remove_nodes, run_passes
 from plait.filters.pii import masked_all
 from plait.filters.quality import quality
 from plait.filters.recipe import Recipe
@@ -32,6 +34,14 @@ from plait.schemas.documents import PAGE, document_schema
 from plait.schemas.ledger import DROP, NODE_SAMPLE
 
 STAGE = "text"
+
+EVALUATION = Rule(
+    name="evaluation_text",
+    scope="document",
+    keep="eval_ngrams == 0",
+    source="GPT-3 (arXiv 2005.14165, appendix C): 13 words of an evaluation item",
+)
+"""The rule that a build with evaluation files adds to its recipe's."""
 
 
 @dataclass(frozen=True)
@@ -166,12 +176,28 @@ def _drops(
     return pa.RecordBatch.from_arrays([columns[name] for name in DROP.names], schema=DROP)
 
 
-def apply_text(batch: pa.RecordBatch, recipe: Recipe) -> TextResult:
+def _without_repeats(flow: _Flow, similarity: float) -> DocumentBatch:
+    """The documents without text nodes that repeat an earlier one of their document, nearly or wholly."""
+    documents = flow.documents
+    offsets, texts = documents.text_node_offsets.tolist(), documents.by_node.texts
+    found = [
+        (low + place, likeness)
+        for low, high in pairwise(offsets)
+        for place, _, likeness in repeats(texts[low:high], similarity)
+    ]
+    places = np.array([place for place, _ in found], np.int64)
+    values = np.array([likeness for _, likeness in found], np.float64)
+    return remove_nodes(documents, flow.ids, places, values, "repeated_node", flow.books)
+
+
+def apply_text(batch: pa.RecordBatch, recipe: Recipe, evaluation: EvaluationText | None = None) -> TextResult:
     """Applies a recipe's rules on text, and those on images that the page alone decides, to a batch of pages.
 
     Args:
         batch: pages, `plait.schemas.documents.PAGE`.
-        recipe: rules that need what is absent must have been taken out (`Recipe.skipping`).
+        recipe: rules that need what is absent must have been taken out (`Recipe.skipping`). Near-equal nodes within a
+            document (``dedup.node_similarity``) go after its last rule on lines, nodes and images.
+        evaluation: text that no kept document may contain; looked for in what the rules leave of each document.
 
     Returns:
         Kept and dropped documents in the order of the input, and the books. What happens to a page does not depend on
@@ -199,10 +225,16 @@ def apply_text(batch: pa.RecordBatch, recipe: Recipe) -> TextResult:
     verdict: list[tuple[Rule, float, str | None] | None] = [None] * batch.num_rows
     alone: dict[str, int] = {}
     rules = [rule for rule in recipe.rules if rule.stage == "text"]
-    for is_document, group in groupby(rules, key=lambda rule: rule.scope == "document"):
-        run = list(group)
-        if not is_document:
+    runs = [list(group) for _, group in groupby(rules, key=lambda rule: rule.scope == "document")]
+    edits = [place for place, run in enumerate(runs) if run[0].scope != "document"]
+    similarity = recipe.dedup.node_similarity
+    if similarity is not None and not edits:
+        flow.changed(_without_repeats(flow, similarity))
+    for place, run in enumerate(runs):
+        if run[0].scope != "document":
             flow.changed(run_passes(flow.documents, flow.ids, run, recipe.passes, flow.books))
+            if similarity is not None and place == edits[-1]:
+                flow.changed(_without_repeats(flow, similarity))
             continue
         columns = flow.document_columns(_distinct(name for rule in run for name in rule.scores))
         failures = first_failure(run, _batch(columns, batch.num_rows))
@@ -210,6 +242,12 @@ def apply_text(batch: pa.RecordBatch, recipe: Recipe) -> TextResult:
         for row in np.flatnonzero(failures.rule >= 0).tolist():
             if verdict[row] is None:
                 verdict[row] = (run[failures.rule[row]], float(failures.value[row]), failures.text[row])
+    if evaluation is not None:
+        hits, share = evaluation_ngrams(flow.documents.by_document.texts, evaluation)
+        alone[EVALUATION.name] = int(np.count_nonzero(hits))
+        for row in np.flatnonzero(hits).tolist():
+            if verdict[row] is None:
+                verdict[row] = (EVALUATION, float(hits[row]), f"{share[row]:.1%} of the document's n-grams")
     return _result(batch, flow, recipe, verdict, alone)
 
 

@@ -41,6 +41,12 @@ FetchConcurrency = Annotated[int, typer.Option("--fetch-concurrency", help="Requ
 Suppress = Annotated[
     str, typer.Option("--suppress", help="A corpus, or its suppression list: what was taken down there stays out.")
 ]
+Contamination = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--contamination", help="File of evaluation text, .jsonl or plain: documents that contain 13 words of it go."
+    ),
+]
 AllowLoopback = Annotated[bool, typer.Option("--allow-loopback", hidden=True)]
 Limit = Annotated[int | None, typer.Option("--limit", help="Archives at most, for a trial.")]
 Sample = Annotated[float | None, typer.Option("--sample", help="Share of the archives, such as 0.01, for a trial.")]
@@ -72,6 +78,7 @@ def build(
     user_agent_contact: Contact = "",
     opt_out: OptOutList = "",
     suppress: Suppress = "",
+    contamination: Contamination = None,
     host_rate: HostRate = 10.0,
     host_concurrency: HostConcurrency = 4,
     fetch_concurrency: FetchConcurrency = 128,
@@ -93,7 +100,8 @@ def build(
         manifest = run(
             Selection(tuple(inputs), limit, sample), out, recipe=recipe, workers=workers,
             options=options_of(images, form, shard_docs, retain),
-            extractor=extractor, fetching=fetching, suppress=suppress or None, watcher=Terminal(console),
+            extractor=extractor, fetching=fetching, suppress=suppress or None,
+            contamination=tuple(contamination or ()), watcher=Terminal(console),
             engine=EngineChoice(engine, workers, ray_address, spark_master),
         )  # fmt: skip
         from plait.jobs.summary import summary

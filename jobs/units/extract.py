@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from plait.dedup.keys import KEYS, document_keys
 from plait.jobs.context import Context
+from plait.jobs.evaluation import evaluation_of
 from plait.jobs.settings import archive_of, extract_options, load_recipe_param, read_limits, spool_folder
 from plait.jobs.suppression import suppression_of
 from plait.jobs.units.dedup import minhash_config
@@ -67,6 +68,7 @@ class _Documents:
         self._recipe = load_recipe_param(ctx)
         self._schema = document_schema(score_types(self._recipe))
         self._config = minhash_config(ctx)
+        self._evaluation = evaluation_of(ctx)
         self._retain_all = ctx.params["retain"] == "all"
         self._pages: list[Capture] = []
         self._page_bytes = 0
@@ -84,13 +86,12 @@ class _Documents:
             return
         batch = pages_batch(self._pages, self._recipe.order_seed)
         self._pages, self._page_bytes = [], 0
-        ctx, result = self._ctx, apply_text(batch, self._recipe)
-        before, after, lost = _images(batch), _images(result.kept), _images(result.dropped_documents)
+        ctx, result = self._ctx, apply_text(batch, self._recipe, self._evaluation)
+        before, after = _images(batch), _images(result.kept)
         ctx.count(documents_in=batch.num_rows, documents_out=result.kept.num_rows)
         ctx.count(images_in=before, images_out=after)
         ctx.drop(result.dropped)
         ctx.drop_counts("image", result.image_node_counts)
-        ctx.drop_images_of(lost)
         ctx.removed(result.node_counts)
         ctx.alone(result.alone)
         ctx.sample(result.node_samples)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from tests.archives import WarcBuilder, html, picture
@@ -59,3 +60,41 @@ def write_archives(folder: Path, archives: int = 3, pages: int = 8) -> list[Path
         archive.response("http://site0.test/tiny.png", picture(20, 20, 1, "PNG"), "image/png")
         paths.append(archive.save(folder / f"part-{number}.warc.gz"))
     return paths
+
+
+SITE_NOTE = "Letters to the editor of the harbour gazette are welcome and are answered in the order of their arrival."
+QUESTION = " ".join(f"item{number}" for number in range(20))  # no page says this by chance
+
+
+def write_repeats(folder: Path) -> tuple[Path, Path]:
+    """An archive in which everything is repeated that a recipe can ask to be rare, and a recipe that asks for it all.
+
+    Of its 14 pages on two hosts, page 2 has the pictures of page 3, page 4 contains evaluation text, page 13 nearly the
+    text of page 11; all but the last page of each host share a note, and every page says one paragraph twice, the
+    second time with one word changed.
+    """
+    archive = WarcBuilder(info=True)
+    for number in range(14):
+        host, shown = f"site{number % 2}.test", 3 if number == 2 else number
+        seed = 1100 if number == 13 else number * 100
+        first = prose(seed)
+        again = first.replace("The", "Thy", 1)
+        parts = [f"<p>{first}</p>", f"<img src='http://cdn.test/{shown}.jpg' alt='Picture'>", f"<p>{again}</p>"]
+        if number < 12:
+            parts.append(f"<p>{SITE_NOTE}</p>")
+        if number == 4:
+            parts.append(f"<p>They asked {QUESTION}, and nobody knew.</p>")
+        parts += [f"<img src='http://cdn.test/more-{shown}.jpg'>", f"<p>{prose(seed + 1)}</p>"]
+        page = html(f"<article><h1>Story {number}</h1>{''.join(parts)}</article>", title=f"Story {number}")
+        archive.response(f"http://{host}/story/{number}", page, date=f"2024-05-{number + 1:02d}T12:00:00Z")
+        for seed, name in ((number, f"{number}.jpg"), (100 + number, f"more-{number}.jpg")):
+            archive.response(f"http://cdn.test/{name}", picture(320, 240, seed), "image/jpeg")
+    questions, recipe = folder / "questions.jsonl", folder / "repeats.toml"
+    questions.write_text(json.dumps({"question": f"Who said {QUESTION}?", "answer": "C"}) + "\n")
+    recipe.write_text(
+        'name = "repeats"\ndescription = "Everything that may repeat."\nextends = "annotate"\n\n'
+        "[dedup]\nparagraphs = 3\nimage_sets = true\nnode_similarity = 0.95\n\n"
+        "[dedup.minhash]\nngram = 5\nbands = 16\nrows = 6\nthreshold = 0.68\n\n"
+        '[resources]\nevaluation_text = ["questions.jsonl"]\n'
+    )
+    return archive.save(folder / "repeats.warc.gz"), recipe

@@ -20,7 +20,7 @@ from plait.jobs.engines import EngineChoice
 from plait.jobs.store import Store
 from plait.schemas.errors import ConfigError
 from tests.jobs.clusters import Saboteur, kill, spark_cluster, speculative_session
-from tests.jobs.corpora import write_archives
+from tests.jobs.corpora import write_archives, write_repeats
 from tests.s3_proxy import BadS3, bad_s3
 
 if TYPE_CHECKING:
@@ -60,13 +60,20 @@ def archives(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> lis
     real = [shared_data / name for name in REAL]
     hostile = sorted(path for form in HOSTILE for path in (shared_data / "warc_hostile/warcio").glob(form))[:4]
     assert hostile
+    made.append(write_repeats(folder)[0])
     return [*made, *(Path(shutil.copy(path, folder)) for path in [*real, *hostile])]
+
+
+def _recipe(archives: list[Path]) -> str:
+    """A recipe that runs every stage there is on text."""
+    return str(archives[0].parent / "repeats.toml")
 
 
 @pytest.fixture(scope="module")
 def expected(archives: list[Path], tmp_path_factory: pytest.TempPathFactory) -> str:
     out = tmp_path_factory.mktemp("local") / "out"
-    done = build([str(path) for path in archives], str(out), recipe="annotate", options=SETTINGS, workers=2)
+    inputs = [str(path) for path in archives]
+    done = build(inputs, str(out), recipe=_recipe(archives), options=SETTINGS, workers=2)
     assert done.totals.documents >= 10
     assert done.totals.images >= 30
     return done.fingerprint
@@ -112,7 +119,7 @@ def spark(spark_url: str) -> Iterator[SparkSession]:
 
 def _build(archives: list[Path], out: Path, choice: EngineChoice) -> str:
     inputs = [str(path) for path in archives]
-    return build(inputs, str(out), recipe="annotate", options=SETTINGS, engine=choice).fingerprint
+    return build(inputs, str(out), recipe=_recipe(archives), options=SETTINGS, engine=choice).fingerprint
 
 
 def _attempts(store: Store, folder: str) -> dict[str, str]:
@@ -121,11 +128,11 @@ def _attempts(store: Store, folder: str) -> dict[str, str]:
     return {path.rsplit("/", 1)[1]: json.loads(store.read(path))["attempt"] for path in paths}
 
 
-def _driver_lost(s3: BadS3, out: str, engine: list[str]) -> dict[str, str]:
+def _driver_lost(s3: BadS3, out: str, recipe: str, engine: list[str]) -> dict[str, str]:
     """Begin a build on the object store as a program of its own, kill it in the middle; the attempts that count."""
     command = [sys.executable, "-m", "plait.jobs", "build", f"s3://{s3.bucket}/in", "--out", out]
     running = subprocess.Popen(
-        [*command, "--recipe", "annotate", "--shard-docs", "16", *engine],
+        [*command, "--recipe", recipe, "--shard-docs", "16", *engine],
         start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
     )  # fmt: skip
     store = Store(out)
@@ -136,9 +143,9 @@ def _driver_lost(s3: BadS3, out: str, engine: list[str]) -> dict[str, str]:
     return _attempts(store, "work/receipts/extract")
 
 
-def _goes_on(s3: BadS3, out: str, before: dict[str, str], choice: EngineChoice) -> str:
+def _goes_on(s3: BadS3, out: str, before: dict[str, str], recipe: str, choice: EngineChoice) -> str:
     """The same build again, in this process, to its end: what was recorded has not been done again."""
-    done = build([f"s3://{s3.bucket}/in"], out, recipe="annotate", options=SETTINGS, engine=choice)
+    done = build([f"s3://{s3.bucket}/in"], out, recipe=recipe, options=SETTINGS, engine=choice)
     after = _attempts(Store(out), "ledger/receipts/extract")
     assert before
     assert {unit: after[unit] for unit in before} == before
@@ -163,15 +170,15 @@ def _is_busy_worker(line: str) -> bool:
 
 @pytest.mark.campaign
 def test_ray_on_s3_goes_on_after_its_driver_and_then_a_node_are_lost(
-    s3: BadS3, expected: str, ray_nodes: Cluster
+    s3: BadS3, archives: list[Path], expected: str, ray_nodes: Cluster
 ) -> None:
     out = f"s3://{s3.bucket}/ray"
     s3.every = EVERY
-    before = _driver_lost(s3, out, ["--engine", "ray", "--ray-address", ray_nodes.address])
+    before = _driver_lost(s3, out, _recipe(archives), ["--engine", "ray", "--ray-address", ray_nodes.address])
     node = sorted(ray_nodes.worker_nodes, key=lambda node: str(node.node_id))[0]
     lose = Saboteur(Store(out), "work/receipts/order", lambda: ray_nodes.remove_node(node, allow_graceful=False))
     with lose:
-        assert _goes_on(s3, out, before, EngineChoice("ray")) == expected
+        assert _goes_on(s3, out, before, _recipe(archives), EngineChoice("ray")) == expected
     assert lose.acted
     assert s3.faults
     s3.every = 0
@@ -194,12 +201,12 @@ def _is_executor(line: str) -> bool:
 
 @pytest.mark.campaign
 def test_spark_on_s3_goes_on_after_its_driver_is_lost(
-    s3: BadS3, expected: str, spark_url: str, spark: SparkSession
+    s3: BadS3, archives: list[Path], expected: str, spark_url: str, spark: SparkSession
 ) -> None:
     out = f"s3://{s3.bucket}/spark"
     s3.every = EVERY
-    before = _driver_lost(s3, out, ["--engine", "spark", "--workers", "2"])
-    assert _goes_on(s3, out, before, EngineChoice("spark", spark_session=spark)) == expected
+    before = _driver_lost(s3, out, _recipe(archives), ["--engine", "spark", "--workers", "2"])
+    assert _goes_on(s3, out, before, _recipe(archives), EngineChoice("spark", spark_session=spark)) == expected
     s3.every = 0
 
 
