@@ -10,13 +10,13 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from plait.jobs.publish import RECEIPTS, funnel
+from plait.jobs.publish import funnel
 from plait.jobs.store import Store
 from plait.pipeline.fingerprint import Fingerprint
 from plait.pipeline.webdataset_shard import read_webdataset_shard
 from plait.schemas.errors import ConfigError, CorpusError
 from plait.schemas.manifest import MANIFEST_NAME, Manifest
-from plait.schemas.receipts import Receipt
+from plait.schemas.receipts import RECEIPTS, Receipt
 from plait.schemas.shards import shard_schema
 
 FLOW = (
@@ -116,17 +116,17 @@ def read_receipts(store: Store) -> list[Receipt]:
 
 
 def shard_receipts(receipts: Sequence[Receipt]) -> list[Receipt]:
-    """For each shard the receipt of who wrote it last: its assembly, or a takedown of a later generation."""
+    """The receipts of who wrote each shard last, each once: assembly, import, or a takedown of a later generation."""
     last: dict[int, tuple[int, Receipt]] = {}
     for receipt in receipts:
         parts = {output.part for output in receipt.outputs if output.part is not None}
-        if receipt.stage not in ("assemble", "takedown") or not parts:
+        if receipt.stage not in ("assemble", "takedown", "import") or not parts:
             continue
         generation = int(receipt.facts.get("generation", "0"))
         for part in parts:
             if part not in last or last[part][0] < generation:
                 last[part] = (generation, receipt)
-    return [last[part][1] for part in sorted(last)]
+    return list({(last[part][1].stage, last[part][1].unit): last[part][1] for part in sorted(last)}.values())
 
 
 def _books(receipts: Sequence[Receipt], faults: list[str]) -> None:

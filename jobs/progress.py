@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 from rich.console import Console
@@ -110,3 +112,36 @@ class Terminal:
             line = f"{name:<16} {self._counts.units:>6} units  {duration(passed):>7}  {self._counts.text()}"
             self._console.print(line, highlight=False)
         self._counts = None
+
+
+SHOW_EVERY = 0.2  # seconds between two moves of a bar
+SAY_EVERY = 10.0  # seconds between two plain lines
+
+
+@contextmanager
+def counting(console: Console, name: str, total: int | None) -> Iterator[Callable[[], None]]:
+    """Gives a function to call with every document: a bar on a terminal, elsewhere a line every 10 seconds."""
+    bars = Progress(
+        SpinnerColumn(), TextColumn("{task.description:<8}"), BarColumn(bar_width=24), MofNCompleteColumn(),
+        TimeElapsedColumn(), TextColumn("{task.fields[note]}"), console=console, transient=True,
+        disable=not console.is_terminal,
+    )  # fmt: skip
+    task = bars.add_task(name, total=total, note="")
+    began = shown = time.monotonic()
+    count = 0
+
+    def one_more() -> None:
+        nonlocal count, shown
+        count += 1
+        now = time.monotonic()
+        if now - shown < (SHOW_EVERY if console.is_terminal else SAY_EVERY):
+            return
+        shown = now
+        note = f"{count / (now - began):,.0f} documents/s"
+        bars.update(task, completed=count, note=note)
+        if not console.is_terminal:
+            of = f"/{total:,}" if total is not None else ""
+            console.print(f"{name}: {count:,}{of} documents, {note}", highlight=False)
+
+    with bars:
+        yield one_more

@@ -24,9 +24,8 @@ from plait.pipeline.text import score_types
 from plait.schemas.fetched import FETCHED
 from plait.schemas.ledger import DROP, NODE_SAMPLE
 from plait.schemas.manifest import INPUT_LIST, Lists, Manifest, Receipts, Scalar, StageBooks, Totals
-from plait.schemas.receipts import Output, Receipt
+from plait.schemas.receipts import RECEIPTS, Output, Receipt
 
-RECEIPTS = "ledger/receipts"
 DOCUMENTS = "ledger/documents"
 FETCHED_FOLDER = "ledger/fetched"
 MOST_LICENCES = 100

@@ -14,12 +14,16 @@ from plait.loader.export_parquet import write_curator, write_obelics, write_omni
 from plait.loader.export_tar import energon_metadata, write_hf_tar, write_mint, write_webdataset
 from plait.schemas.errors import ConfigError
 from plait.schemas.json_rows import Cell
+from plait.schemas.new_folder import new_folder
 
 Row: TypeAlias = dict[str, Cell]
 ShardWriter: TypeAlias = Callable[[Path, int, Iterator[Row]], "tuple[str, int]"]
 """(folder, number of the shard, its rows) -> (file, relative to the folder; samples in it)."""
 Finish: TypeAlias = Callable[[Path, dict[str, int]], None]
 """Writes what stands beside the shards: (folder, file -> samples)."""
+
+Watch: TypeAlias = Callable[[], None]
+"""Is called once a document."""
 
 SHARD_DOCS: Final = 1000
 
@@ -63,41 +67,54 @@ FORMATS: Final[dict[str, Format]] = {
 
 @dataclass(frozen=True)
 class Exported:
-    """What an export wrote."""
+    """What an export wrote: samples, the files that hold them, bytes of all files."""
 
     samples: int
     files: tuple[str, ...]
+    bytes: int
 
 
-def export(corpus: str | Corpus, out: Path, form: str, *, shard_docs: int = SHARD_DOCS) -> Exported:
+def export(
+    corpus: str | Corpus, out: Path, form: str, *, shard_docs: int = SHARD_DOCS, watch: Watch | None = None
+) -> Exported:
     """Writes a corpus, or a view of one, in another layout.
 
     Args:
         corpus: its folder or URL, or an open one.
-        out: a folder that is not there yet, or is empty.
+        out: a folder on this machine's disk that is not there yet, or is empty; it is there once it is whole.
         form: a key of `FORMATS`.
         shard_docs: documents a file.
+        watch: is called with every document that was written.
 
     Memory: a row group of the corpus, and what the format's writer holds (MDS: a shard).
 
     Raises:
         ConfigError: there is no such format, or the folder is not empty.
+        CorpusError: the corpus cannot be read.
     """
     if form not in FORMATS:
-        raise ConfigError(f"there is no format {form!r} (there are: {', '.join(FORMATS)})")
-    if out.exists() and any(out.iterdir()):
-        raise ConfigError(f"{out} is not empty: give a new folder")
-    out.mkdir(parents=True, exist_ok=True)
+        raise ConfigError(f"there is no format {form!r} to export (there are: {', '.join(FORMATS)})")
+    if shard_docs < 1:
+        raise ConfigError(f"a shard holds at least 1 document, not {shard_docs}")
     layout = FORMATS[form]
     opened = corpus if isinstance(corpus, Corpus) else Corpus(corpus)
-    rows = opened.rows(layout.columns)
     counts: dict[str, int] = {}
-    for number, part in enumerate(_parts(rows, shard_docs)):
-        name, samples = layout.write(out, number, part)
-        counts[name] = samples
-    if layout.finish is not None:
-        layout.finish(out, counts)
-    return Exported(sum(counts.values()), tuple(counts))
+    with new_folder(out) as folder:
+        rows = _watched(opened.rows(layout.columns), watch)
+        for number, part in enumerate(_parts(rows, shard_docs)):
+            name, samples = layout.write(folder, number, part)
+            counts[name] = samples
+        if layout.finish is not None:
+            layout.finish(folder, counts)
+        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return Exported(sum(counts.values()), tuple(counts), size)
+
+
+def _watched(rows: Iterator[Row], watch: Watch | None) -> Iterator[Row]:
+    for row in rows:
+        yield row
+        if watch is not None:
+            watch()
 
 
 def _parts(rows: Iterator[Row], size: int) -> Iterator[Iterator[Row]]:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from plait.loader.export_tar import pictures
+from plait.loader.row_cells import key, pictures
 from plait.schemas.errors import CorpusError
 from plait.schemas.json_rows import Cell, to_json_value
 
@@ -77,7 +77,7 @@ def _sample(row: dict[str, Cell]) -> bytes:
     held = [blob for blob in blobs if blob is not None]
     own = ("doc_id", "url", "texts", "images")
     values = {
-        "doc_id": _id(row).encode(),
+        "doc_id": key(row).encode(),
         "images": struct.pack(f"<{len(held) + 2}I", 0, len(held), *map(len, held)) + b"".join(held),
         "meta": _json({name: to_json_value(value) for name, value in row.items() if name not in own}),
         "slots": _json([blob is not None for blob in blobs]),
@@ -90,8 +90,3 @@ def _sample(row: dict[str, Cell]) -> bytes:
 
 def _json(value: object) -> bytes:
     return json.dumps(value, ensure_ascii=False).encode()
-
-
-def _id(row: dict[str, Cell]) -> str:
-    found = row["doc_id"]
-    return found.hex() if isinstance(found, bytes) else ""

@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from plait.loader.export_tar import infos, picture_name, pictures, texts
+from plait.loader.row_cells import infos, picture_name, pictures, texts
 from plait.schemas.json_rows import Cell
 
 

@@ -11,7 +11,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from plait.loader.export_tar import infos, picture_format, picture_name, pictures, texts
+from plait.loader.row_cells import infos, key, picture_format, picture_name, pictures, texts
 from plait.schemas.json_rows import Cell, to_json_value
 from plait.schemas.shards import IMAGE
 
@@ -164,7 +164,7 @@ def _obelics(row: dict[str, Cell]) -> dict[str, object]:
 def _omnicorpus(row: dict[str, Cell]) -> dict[str, object]:
     known = [info for info in infos(row) if info]
     return {
-        "general_metadata": {"url": row["url"], "id": _id(row), "domain": [row["domain"]] if row["domain"] else []},
+        "general_metadata": {"url": row["url"], "id": key(row), "domain": [row["domain"]] if row["domain"] else []},
         "images": [info.get("url") for info in infos(row)],
         "texts": texts(row),
         "metadata": [
@@ -185,7 +185,7 @@ def _omnicorpus(row: dict[str, Cell]) -> dict[str, object]:
 def _curator(row: dict[str, Cell]) -> Iterator[dict[str, object]]:
     own = ("doc_id", "texts", "tags", "images", "image_info")
     metadata = {name: to_json_value(value) for name, value in row.items() if name not in own}
-    sample = {"sample_id": _id(row)}
+    sample = {"sample_id": key(row)}
     text = json.dumps(metadata, ensure_ascii=False)
     yield {**sample, "position": -1, "modality": "metadata", "content_type": "application/json", "text_content": text}
     for position, (words, blob, info) in enumerate(zip(texts(row), pictures(row), infos(row), strict=True)):
@@ -227,19 +227,14 @@ def _pairs(row: dict[str, Cell]) -> Iterator[dict[str, object]]:
                     "image_url": info.get("url"),
                     "url": row["url"],
                     "lang": row["lang"],
-                    "doc_id": _id(row),
+                    "doc_id": key(row),
                 }
                 break
 
 
 def _text(row: dict[str, Cell]) -> dict[str, object]:
     words = "\n\n".join(text for text in texts(row) if text is not None)
-    return {"id": _id(row), "url": row["url"], "lang": row["lang"], "licence": row["licence"], "text": words}
-
-
-def _id(row: dict[str, Cell]) -> str:
-    found = row["doc_id"]
-    return found.hex() if isinstance(found, bytes) else ""
+    return {"id": key(row), "url": row["url"], "lang": row["lang"], "licence": row["licence"], "text": words}
 
 
 def _hash(value: Cell) -> str | None:

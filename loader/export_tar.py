@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from plait.loader.decode import Pixels, decode
-from plait.schemas.errors import CorpusError
+from plait.loader.row_cells import infos, key, pictures
 from plait.schemas.json_rows import Cell, to_json_value
-from plait.schemas.tar_samples import TarFile, energon_files, sample_members
+from plait.schemas.tar_samples import SampleShard, TarFile, energon_files
 
 
 def write_webdataset(folder: Path, number: int, rows: Iterator[dict[str, Cell]]) -> tuple[str, int]:
@@ -19,13 +19,10 @@ def write_webdataset(folder: Path, number: int, rows: Iterator[dict[str, Cell]])
     name = f"shard-{number:05d}.tar"
     count = 0
     with (folder / name).open("wb") as file, (folder / f"{name}.idx").open("wb") as index:
-        tar = TarFile(file)
+        shard = SampleShard(file, index)
         for count, row in enumerate(rows, 1):  # noqa: B007
-            index.write(struct.pack("<Q", tar.offset))
-            for member, data in sample_members(row).items():
-                tar.add(member, data)
-        index.write(struct.pack("<Q", tar.offset))
-        tar.close()
+            shard.add(row)
+        shard.close()
     return name, count
 
 
@@ -47,15 +44,14 @@ def write_hf_tar(folder: Path, number: int, rows: Iterator[dict[str, Cell]]) -> 
     with (folder / name).open("wb") as file:
         tar = TarFile(file)
         for count, row in enumerate(rows, 1):  # noqa: B007
-            key = _bytes(row["doc_id"]).hex()
-            blobs = pictures(row)
+            stem, blobs = key(row), pictures(row)
             slots: list[int | None] = []
             for blob in blobs:
                 slots.append(None if blob is None else sum(slot is not None for slot in slots))
             held = [blob for blob in blobs if blob is not None]
             rest = {field: to_json_value(value) for field, value in row.items() if field != "images"}
-            tar.add(f"{key}.images.mp", packed(held))
-            tar.add(f"{key}.json", json.dumps({**rest, "images": slots}, ensure_ascii=False).encode())
+            tar.add(f"{stem}.images.mp", packed(held))
+            tar.add(f"{stem}.json", json.dumps({**rest, "images": slots}, ensure_ascii=False).encode())
         tar.close()
     return name, count
 
@@ -70,7 +66,6 @@ def write_mint(folder: Path, number: int, rows: Iterator[dict[str, Cell]]) -> tu
     with (folder / name).open("wb") as file:
         tar = TarFile(file)
         for row in rows:
-            key = _bytes(row["doc_id"]).hex()
             pages: list[Pixels] = []
             names: list[str | None] = []
             metadata = []
@@ -92,8 +87,8 @@ def write_mint(folder: Path, number: int, rows: Iterator[dict[str, Cell]]) -> tu
             if not pages:
                 continue
             sample = {"texts": row["texts"], "images": names, "image_metadata": metadata, "url": row["url"]}
-            tar.add(f"{key}.json", json.dumps(sample, ensure_ascii=False).encode())
-            tar.add(f"{key}.tiff", _tiff(pages))
+            tar.add(f"{key(row)}.json", json.dumps(sample, ensure_ascii=False).encode())
+            tar.add(f"{key(row)}.tiff", _tiff(pages))
             count += 1
         tar.close()
     return name, count
@@ -114,45 +109,3 @@ def packed(blobs: Sequence[bytes]) -> bytes:
     for blob in blobs:
         parts += [b"\xc6" + struct.pack(">I", len(blob)), blob]
     return b"".join(parts)
-
-
-def pictures(row: dict[str, Cell]) -> list[bytes | None]:
-    """The bytes of each slot's picture, None where there is none."""
-    return [
-        image["bytes"] if isinstance(image, dict) and isinstance(image["bytes"], bytes) else None
-        for image in _list(row["images"])
-    ]
-
-
-def infos(row: dict[str, Cell]) -> list[dict[str, Cell]]:
-    """What is known of each slot's picture; empty for a text."""
-    return [info if isinstance(info, dict) else {} for info in _list(row["image_info"])]
-
-
-def texts(row: dict[str, Cell]) -> list[str | None]:
-    """Each slot's text, None for a picture."""
-    return [text if isinstance(text, str) else None for text in _list(row["texts"])]
-
-
-def picture_format(info: dict[str, Cell]) -> str:
-    """Format of a picture, "bin" where it is not known."""
-    found = info.get("format")
-    return found if isinstance(found, str) else "bin"
-
-
-def picture_name(info: dict[str, Cell]) -> str:
-    """A file name for a picture: its SHA-256 and its format."""
-    digest = info.get("sha256")
-    return f"{digest.hex() if isinstance(digest, bytes) else 'picture'}.{picture_format(info)}"
-
-
-def _bytes(value: Cell) -> bytes:
-    if not isinstance(value, bytes):
-        raise CorpusError(f"expected bytes in a row, found {type(value).__name__}")
-    return value
-
-
-def _list(value: Cell) -> list[Cell]:
-    if not isinstance(value, list):
-        raise CorpusError(f"expected a list in a row, found {type(value).__name__}")
-    return value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import tempfile
 import zipfile
@@ -15,6 +16,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from plait.filters.recipe import Images, Recipe
 from plait.pipeline.card import card
 from plait.pipeline.foreign_rows import (
     ForeignDocument,
@@ -25,11 +27,13 @@ from plait.pipeline.foreign_rows import (
     from_omnicorpus,
     shard_row,
 )
-from plait.pipeline.publish import write_corpus
+from plait.pipeline.publish import recipe_record, write_corpus
 from plait.schemas import ids
 from plait.schemas.errors import ConfigError, RecordError
 from plait.schemas.ledger import DROP
-from plait.schemas.manifest import MANIFEST_NAME, Manifest, RecipeRecord, StageBooks, Totals
+from plait.schemas.manifest import MANIFEST_NAME, Manifest, Receipts, StageBooks, Totals
+from plait.schemas.new_folder import new_folder
+from plait.schemas.receipts import RECEIPTS, Books, Cost, Output, Receipt, identity
 from plait.schemas.shards import shard_schema
 
 STAGE: Final = "import"
@@ -37,58 +41,118 @@ SHARD_DOCS: Final = 1000
 OPEN_BUCKETS: Final = 256
 READ_ROWS: Final = 64
 HELD_BYTES: Final = 64 << 20
+NO_CAP: Final = 1_000_000_000  # a picture may be in as many documents as it is
 
 SCHEMA: Final = shard_schema({})
 FORMATS: Final[tuple[str, ...]] = ("obelics", "omnicorpus", "mmc4", "curator")
 
 
 def import_corpus(
-    files: Sequence[Path], form: str, out: Path, *, plait_version: str, shard_docs: int = SHARD_DOCS
+    files: Sequence[Path],
+    form: str,
+    out: Path,
+    *,
+    plait_version: str,
+    shard_docs: int = SHARD_DOCS,
+    watch: Callable[[], None] | None = None,
 ) -> Manifest:
     """Writes a corpus from another corpus' files; the same files, in any order, give the same corpus.
 
     Documents are spread over buckets on disk by their order keys, then each bucket is sorted and written: memory is
-    that of a few shards. Documents without text or picture, and exact repetitions, are in the ledger.
+    that of a few shards. Documents without text or picture, and exact repetitions, are in the ledger. Pictures without
+    bytes are URLs, and `plait fill` fetches them.
 
     Args:
         files: Parquet (OBELICS, OmniCorpus, Curator) or JSON lines, plain, gzipped or zipped (MMC4).
         form: one of `FORMATS`.
-        out: a folder that is not there yet, or is empty.
+        out: a folder on this machine's disk that is not there yet, or is empty; it is there once it is whole.
         plait_version: for the manifest.
         shard_docs: documents a shard holds on average.
+        watch: is called with every document that was read, after the files were counted.
 
     Raises:
         ConfigError: no such format, no files, one that cannot be read, or the folder is not empty.
     """
     if form not in FORMATS:
         raise ConfigError(f"there is no format {form!r} to import (there are: {', '.join(FORMATS)})")
+    if shard_docs < 1:
+        raise ConfigError(f"a shard holds at least 1 document, not {shard_docs}")
     missing = [path for path in files if not path.is_file()]
     if missing or not files:
         raise ConfigError(f"there is no file {missing[0]}" if missing else "no file was given to import")
-    if out.exists() and any(out.iterdir()):
-        raise ConfigError(f"{out} is not empty: give a new folder")
     counted = sum(1 for _ in _documents(files, form))
     shards = min(max(1, -(-counted // shard_docs)), OPEN_BUCKETS * OPEN_BUCKETS)
-    drops: list[dict[str, object]] = []
-    with tempfile.TemporaryDirectory(prefix="plait-import-") as scratch:
-        buckets = _spread(_documents(files, form), shards, Path(scratch), drops)
-        recipe = RecipeRecord(
-            f"import of {form}", "{}", "", f"Imported from files in the format {form}; nothing was filtered."
+    ledger = _Ledger()
+    with new_folder(out) as folder, tempfile.TemporaryDirectory(prefix="plait-import-") as scratch:
+        buckets = _spread(_documents(files, form), shards, Path(scratch), ledger, watch)
+        recipe = recipe_record(
+            Recipe(
+                name=f"import of {form}",
+                description=f"Imported from files in the format {form}; nothing was filtered.",
+                images=Images(cap=NO_CAP),
+            )
         )
-        empty = Manifest(plait_version, recipe, "", Totals(), options={"import": form})
-        made = write_corpus(out, SCHEMA, (_sorted(bucket, drops) for bucket in buckets), empty)
-        reasons = Counter(str(drop["reason"]) for drop in drops)
-        books = StageBooks(STAGE, "document", counted, counted - len(drops), dict(sorted(reasons.items())))
-        folder = out / made.lists.drops
-        folder.mkdir(parents=True)
-        table = pa.Table.from_pylist(
-            sorted(drops, key=lambda drop: (str(drop["url"]), str(drop["reason"]))), schema=DROP
+        empty = Manifest(plait_version, recipe, "", Totals(), options={"import": form, "shard_docs": shard_docs})
+        made = write_corpus(folder, SCHEMA, (_sorted(bucket, ledger) for bucket in buckets), empty)
+        ledger.write(folder / made.lists.drops)
+        books = Books(
+            documents_in=counted,
+            documents_out=made.totals.documents,
+            images_in=ledger.images,
+            images_out=made.totals.images + made.totals.image_urls,
+            dropped=ledger.dropped(),
         )
-        pq.write_table(table, folder / f"{STAGE}.parquet", compression="zstd")
-        done = replace(made, funnel=(books,))
-        (out / "README.md").write_text(card(done), "utf-8")
-        (out / MANIFEST_NAME).write_text(done.to_json(), "utf-8")
+        receipts = _receipt(folder, made, form, books)
+        images = "urls" if made.totals.image_urls else "archive"  # as a build calls it
+        lines = (
+            StageBooks(STAGE, "document", counted, books.documents_out, dict(books.dropped.get("document", {}))),
+            StageBooks(STAGE, "image", books.images_in, books.images_out, dict(books.dropped.get("image", {}))),
+        )
+        done = replace(made, funnel=lines, receipts=receipts, options={**made.options, "images": images})
+        (folder / "README.md").write_text(card(done), "utf-8")
+        (folder / MANIFEST_NAME).write_text(done.to_json(), "utf-8")
     return done
+
+
+class _Ledger:
+    """What entered, and what was dropped and why."""
+
+    def __init__(self) -> None:
+        self.images = 0
+        self._drops: list[dict[str, object]] = []
+        self._images: Counter[str] = Counter()
+
+    def drop(self, reason: str, url: str, images: int, doc_id: bytes | None = None) -> None:
+        """A document goes, and its pictures with it."""
+        row: dict[str, object] = {"stage": STAGE, "scope": "document", "reason": reason, "url": url, "doc_id": doc_id}
+        self._drops.append(row)
+        self._images["document_dropped"] += images
+
+    def dropped(self) -> dict[str, dict[str, int]]:
+        """Counts by scope and reason, as a receipt has them."""
+        reasons = Counter(str(row["reason"]) for row in self._drops)
+        found = {"document": dict(sorted(reasons.items())), "image": {k: n for k, n in self._images.items() if n}}
+        return {scope: counts for scope, counts in found.items() if counts}
+
+    def write(self, folder: Path) -> None:
+        """The list of drops, in an order of its own."""
+        folder.mkdir(parents=True)
+        rows = sorted(self._drops, key=lambda row: (str(row["url"]), str(row["reason"])))
+        pq.write_table(pa.Table.from_pylist(rows, schema=DROP), folder / f"{STAGE}.parquet", compression="zstd")
+
+
+def _receipt(folder: Path, made: Manifest, form: str, books: Books) -> Receipts:
+    """Writes the one receipt of an import; its number and digest."""
+    outputs = tuple(
+        Output("shard", row["path"], row["rows"], row["bytes"], row["sha256"], row["shard"])
+        for row in pq.read_table(folder / made.lists.shards).to_pylist()
+    )
+    unit = identity(STAGE, form, made.fingerprint)
+    data = Receipt(STAGE, unit, f"import of {form}", "1", outputs, books, Cost()).to_json()
+    path = folder / RECEIPTS / STAGE / f"{unit}.json"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(data)
+    return Receipts(1, hashlib.sha256(hashlib.sha256(data).digest()).hexdigest())
 
 
 def _documents(files: Sequence[Path], form: str) -> Iterator[ForeignDocument]:
@@ -125,7 +189,11 @@ def _lines(path: Path) -> Iterator[str]:
 
 
 def _spread(
-    documents: Iterator[ForeignDocument], shards: int, scratch: Path, drops: list[dict[str, object]]
+    documents: Iterator[ForeignDocument],
+    shards: int,
+    scratch: Path,
+    ledger: _Ledger,
+    watch: Callable[[], None] | None,
 ) -> list[list[Path]]:
     """Files of rows for each shard, not yet sorted."""
     held: dict[int, list[Row]] = {}
@@ -142,10 +210,14 @@ def _spread(
         size = 0
 
     for document in documents:
+        if watch is not None:
+            watch()
+        images = sum(not isinstance(node, str) for node in document.nodes)
+        ledger.images += images
         try:
             row = shard_row(document)
         except RecordError as error:
-            drops.append({"stage": STAGE, "scope": "document", "reason": error.reason, "url": document.url})
+            ledger.drop(error.reason, document.url, images)
             continue
         key = row["order_key"]
         assert isinstance(key, int)
@@ -157,7 +229,7 @@ def _spread(
     return files
 
 
-def _sorted(files: Sequence[Path], drops: list[dict[str, object]]) -> Iterator[pa.RecordBatch]:
+def _sorted(files: Sequence[Path], ledger: _Ledger) -> Iterator[pa.RecordBatch]:
     """A shard's rows in order, each id once."""
     tables = [pq.read_table(path) for path in files]
     if not tables:
@@ -166,9 +238,8 @@ def _sorted(files: Sequence[Path], drops: list[dict[str, object]]) -> Iterator[p
     ids_ = table.column("doc_id").to_pylist()
     first = [place for place, found in enumerate(ids_) if not place or found != ids_[place - 1]]
     for place in sorted(set(range(len(ids_))) - set(first)):
-        url = table.column("url")[place].as_py()
-        drop = {"stage": STAGE, "scope": "document", "reason": "duplicate_text", "url": url, "doc_id": ids_[place]}
-        drops.append(drop)
+        images = sum(info is not None for info in table.column("image_info")[place].as_py())
+        ledger.drop("duplicate_text", table.column("url")[place].as_py(), images, ids_[place])
     kept = table.take(pa.array(first, pa.int64()))
     for start in range(0, kept.num_rows, READ_ROWS):
         yield from kept.slice(start, READ_ROWS).combine_chunks().to_batches()

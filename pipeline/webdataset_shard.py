@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import struct
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping
 from typing import BinaryIO
@@ -12,8 +11,8 @@ import pyarrow as pa
 
 from plait.pipeline.parquet_shard import HashingSink, Written
 from plait.schemas.errors import CorpusError
-from plait.schemas.json_rows import Cell, from_json_value
-from plait.schemas.tar_samples import TarFile, sample_members
+from plait.schemas.json_rows import Cell, as_list, from_json_value
+from plait.schemas.tar_samples import SampleShard
 
 
 def write_webdataset_shard(batches: Iterable[pa.RecordBatch], file: BinaryIO, index: BinaryIO) -> Written:
@@ -27,20 +26,15 @@ def write_webdataset_shard(batches: Iterable[pa.RecordBatch], file: BinaryIO, in
         index: the index: little-endian u64 offsets, one a sample and the end of the last.
     """
     sink = HashingSink(file)
-    tar = TarFile(sink)
+    shard = SampleShard(sink, index)
     rows, images = 0, 0
     keys: list[int] = []
     for batch in batches:
         for row in batch.to_pylist():
-            index.write(struct.pack("<Q", tar.offset))
-            members = sample_members(row)
-            for name, data in members.items():
-                tar.add(name, data)
+            images += shard.add(row)
             rows += 1
-            images += len(members) - 1
             keys = [keys[0] if keys else row["order_key"], row["order_key"]]
-    index.write(struct.pack("<Q", tar.offset))
-    tar.close()
+    shard.close()
     low, high = (keys[0], keys[1]) if keys else (None, None)
     return Written(rows, images, sink.tell(), sink.hexdigest, low, high)
 
@@ -81,7 +75,7 @@ def _row(key: str, members: Mapping[str, bytes], schema: pa.Schema) -> dict[str,
     row: dict[str, Cell] = {
         field.name: from_json_value(sample.get(field.name), field.type) for field in schema if field.name != "images"
     }
-    infos = _list(row["image_info"])
+    infos = as_list(row["image_info"])
     images: list[Cell] = []
     for field, info in zip(sample["images"], infos, strict=True):
         if field is None:
@@ -92,9 +86,3 @@ def _row(key: str, members: Mapping[str, bytes], schema: pa.Schema) -> dict[str,
         images.append({"bytes": members[field], "path": f"{name}.{field.rpartition('.')[2]}"})
     row["images"] = images
     return {field.name: row[field.name] for field in schema}
-
-
-def _list(value: Cell) -> list[Cell]:
-    if not isinstance(value, list):
-        raise CorpusError(f"expected a list in a row, found {type(value).__name__}")
-    return value

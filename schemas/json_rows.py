@@ -60,6 +60,28 @@ def from_json_value(value: Json, kind: pa.DataType) -> Cell:
     return cast("str | int", value)
 
 
+def as_bytes(value: Cell) -> bytes:
+    """A cell that must hold bytes.
+
+    Raises:
+        CorpusError: it holds something else.
+    """
+    if not isinstance(value, bytes):
+        raise CorpusError(f"expected bytes in a row, found {type(value).__name__}")
+    return value
+
+
+def as_list(value: Cell) -> list[Cell]:
+    """A cell that must hold a list.
+
+    Raises:
+        CorpusError: it holds something else.
+    """
+    if not isinstance(value, list):
+        raise CorpusError(f"expected a list in a row, found {type(value).__name__}")
+    return value
+
+
 def _not_finite(value: float) -> str:
     if math.isnan(value):
         return "NaN"

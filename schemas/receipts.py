@@ -7,6 +7,9 @@ import json
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Final
+
+RECEIPTS: Final = "ledger/receipts"  # folder in a corpus; in it a folder a stage, a file a unit
 
 
 @dataclass(frozen=True, slots=True)

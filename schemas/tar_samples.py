@@ -8,12 +8,12 @@ sample's full list of fields: tar readers give a truncated sample without a word
 from __future__ import annotations
 
 import json
+import struct
 import tarfile
 from collections.abc import Mapping
 from typing import Final, Protocol
 
-from plait.schemas.errors import CorpusError
-from plait.schemas.json_rows import Cell, to_json_value
+from plait.schemas.json_rows import Cell, as_bytes, as_list, to_json_value
 
 BLOCK: Final = 512
 LAYOUT_VERSION: Final = 1
@@ -51,19 +51,40 @@ class TarFile:
         self._sink.write(bytes(2 * BLOCK + -end % tarfile.RECORDSIZE))
 
 
+class SampleShard:
+    """A tar of samples and its index: a little-endian u64 offset a sample, and the end of the last."""
+
+    def __init__(self, sink: Sink, index: Sink) -> None:
+        self._tar = TarFile(sink)
+        self._index = index
+
+    def add(self, row: Mapping[str, Cell]) -> int:
+        """Adds a row of a shard; gives the number of its pictures."""
+        self._index.write(struct.pack("<Q", self._tar.offset))
+        members = sample_members(row)
+        for name, data in members.items():
+            self._tar.add(name, data)
+        return len(members) - 1
+
+    def close(self) -> None:
+        """Writes the ends; the sinks stay open."""
+        self._index.write(struct.pack("<Q", self._tar.offset))
+        self._tar.close()
+
+
 def sample_members(row: Mapping[str, Cell]) -> dict[str, bytes]:
     """A row's tar members by name, the JSON first."""
-    key = _bytes(row["doc_id"]).hex()
+    key = as_bytes(row["doc_id"]).hex()
     fields: list[str | None] = []
     blobs: dict[str, bytes] = {}
-    for slot, image in enumerate(_list(row["images"])):
+    for slot, image in enumerate(as_list(row["images"])):
         if not isinstance(image, dict) or image["bytes"] is None:
             fields.append(None)
             continue
         path = str(image["path"] or "")
         field = f"{slot}.{path.rpartition('.')[2] or 'bin'}"
         fields.append(field)
-        blobs[field] = _bytes(image["bytes"])
+        blobs[field] = as_bytes(image["bytes"])
     rest = {name: to_json_value(value) for name, value in row.items() if name not in _OWN}
     sample = {
         "texts": to_json_value(row["texts"]),
@@ -122,15 +143,3 @@ def sample_loader(raw: dict) -> dict:
             sequence.append(text)
     return {"__key__": raw["__key__"], "sequence": sequence}
 '''
-
-
-def _bytes(value: Cell) -> bytes:
-    if not isinstance(value, bytes):
-        raise CorpusError(f"expected bytes in a row, found {type(value).__name__}")
-    return value
-
-
-def _list(value: Cell) -> list[Cell]:
-    if not isinstance(value, list):
-        raise CorpusError(f"expected a list in a row, found {type(value).__name__}")
-    return value

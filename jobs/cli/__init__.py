@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from plait.jobs.cli import building, generations, looking, pages
+from plait.jobs.cli import building, generations, layouts, looking, pages
 from plait.jobs.cli.shared import app
 
-__all__ = ["app", "building", "generations", "looking", "main", "pages"]
+__all__ = ["app", "building", "generations", "layouts", "looking", "main", "pages"]
 
 
 @app.callback(invoke_without_command=True)

@@ -30,8 +30,12 @@ Corpus = Annotated[str, typer.Argument(help="Folder of a corpus, a path or a URL
 
 
 @contextmanager
-def errors() -> Iterator[None]:
-    """Errors as one sentence and an exit code: 2 for what the user can put right, 1 for what went wrong."""
+def errors(stopped: str = "Run the same command again to go on.") -> Iterator[None]:
+    """Errors as one sentence and an exit code: 2 for what the user can put right, 1 for what went wrong.
+
+    Args:
+        stopped: what to say of a command that was interrupted.
+    """
     console = Console(stderr=True, soft_wrap=True)
     try:
         yield
@@ -48,7 +52,7 @@ def errors() -> Iterator[None]:
         )  # fmt: skip
         raise typer.Exit(1) from error
     except KeyboardInterrupt as error:
-        console.print("plait: stopped. Run the same command again to go on.", markup=False, highlight=False)
+        console.print(f"plait: stopped. {stopped}", markup=False, highlight=False)
         raise typer.Exit(130) from error
     except BrokenPipeError as error:
         sys.stderr.close()  # the reader of our output has gone: nothing is left to say
