@@ -278,8 +278,27 @@ class Column(NamedTuple):
     known: np.ndarray
 
 
+def numbers(text: str) -> list[tuple[int, int, float]]:
+    """The numbers in a condition's text, left to right: where each begins, where it ends, its value.
+
+    Raises:
+        ConditionError: the text cannot be read.
+    """
+    place, found = 0, []
+    for token in _tokens(text):
+        start = text.index(token.text, place)
+        place = start + len(token.text)
+        if token.kind == "number":
+            found.append((start, place, float(token.text.replace("_", ""))))
+    return found
+
+
 def column(array: pa.Array) -> Column:
-    """An Arrow column for comparison: numbers as they are stored, strings as objects."""
+    """An Arrow column for comparison: numbers as they are stored, strings (dictionaries of them too) as objects."""
+    if pa.types.is_dictionary(array.type):
+        words = np.asarray([*array.dictionary.to_pylist(), None], dtype=object)
+        codes = array.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+        return Column(words[codes], codes >= 0)
     known = ~np.asarray(array.is_null(nan_is_null=True))
     if pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
         return Column(np.asarray(array.to_pylist(), dtype=object), known)

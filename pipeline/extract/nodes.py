@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from plait.pipeline.extract import vocabulary as voc
 from plait.pipeline.extract.captions import caption_blocks
@@ -181,7 +181,7 @@ def build_nodes(
 
     for block in range(len(layout.b_text) + 1):
         while next_removed < len(removed_at) and removed_at[next_removed][0] <= block:
-            removed.append(removed_at[next_removed][1])
+            removed.append(replace(removed_at[next_removed][1], after=len(nodes)))
             next_removed += 1
         while next_image < len(chosen) and chosen[next_image][0].position <= block:
             image, source, caption = chosen[next_image]
@@ -191,7 +191,8 @@ def build_nodes(
         if block == len(layout.b_text):
             break
         if not kept[block]:
-            removed.append(Removed(reason(layout.b_element[block]), tag_of(layout, block), layout.b_text[block]))
+            why, tag = reason(layout.b_element[block]), tag_of(layout, block)
+            removed.append(Removed(why, tag, layout.b_text[block], after=len(nodes) + (open_table is not None)))
             continue
         table = tables.get(block)
         if table is None:

@@ -36,12 +36,17 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """One node that extraction left out, with the reason code (`plait.schemas.reasons`)."""
+    """One node that extraction left out, with the reason code (`plait.schemas.reasons`).
+
+    Attributes:
+        after: number of the page's kept nodes that stand before it.
+    """
 
     reason: str
     tag: str | None = None
     text: str | None = None
     url: str | None = None
+    after: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from plait.pipeline.publish import write_corpus
 from plait.schemas.ledger import DROP, NODE_SAMPLE
 from plait.schemas.manifest import Manifest, RecipeRecord, RuleRecord, StageBooks, Totals
 from plait.schemas.shards import shard_schema
+from tests.explorer.browser import fits, looks_like, needs_browser, opened, serious
 
 SCHEMA = shard_schema({"words": pa.float64()})
 RULES = (
@@ -158,3 +159,21 @@ def test_empty_corpus_has_a_report(tmp_path):
 @pytest.mark.parametrize("values", [[], [1.0], [2.0, 2.0], [1e-3, 1.0, 1e6], [float("nan"), float("inf"), 1.0]])
 def test_histogram_of_any_values(values):
     assert histogram("score", np.array(values, float), [0.5]).startswith("<svg")
+
+
+@needs_browser
+@pytest.mark.parametrize("size", ["phone", "desktop"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_report_opens_from_disk_in_a_browser(corpus, size, scheme, tmp_path):
+    target = tmp_path / "report.html"
+    target.write_text(report(str(corpus[0]), corpus[1]), "utf-8")
+    with opened(size, scheme) as watched:
+        page = watched.page
+        page.goto(target.as_uri())
+        page.locator("details").first.locator("summary").click()
+        assert watched.console == []
+        assert watched.outgoing(target.as_uri()) == []
+        assert fits(page)
+        assert serious(page) == []
+        page.evaluate("window.scrollTo(0, 0)")
+        assert looks_like(page, f"report-{size}-{scheme}", tmp_path) < 12
