@@ -77,10 +77,15 @@ SCORES: tuple[Score, ...] = (
     _late("bytes", _INT, "Bytes of the picture as served."),
     _late("format", pa.string(), "Format of the picture: jpeg, png, webp, gif, avif, bmp, tiff."),
     _late("frames", _INT, "Frames of an animation, 1 for a still picture."),
+    _late("entropy", _FLOAT, "Bits of the grey histogram: 0 for a blank picture, at most 8."),
+    _late("sharpness", _FLOAT, "Variance of the Laplacian, 0 upwards; under about 100 looks blurred."),
+    _late("nsfw", _FLOAT, "Probability that the picture is pornographic (Yahoo's Open-NSFW), 0 to 1."),
     _late("url_dup_count", _INT, "Documents of the build that show this URL."),
     _late("sha256_dup_count", _INT, "Occurrences of these bytes in the build."),
     _late("p_hash_dup_count", _INT, "Occurrences of this perceptual cluster in the build."),
     _late("images", _INT, "Images left in the document at assembly.", "document"),
+    _late("nsfw_max", _FLOAT, "The highest ``nsfw`` of the document's pictures, dropped ones included.", "document"),
+    _late("bad_images", _INT, "Pictures of the document that the list of known-bad pictures names.", "document"),
     _late(
         "words_per_image", _FLOAT, "Words of the document divided by its images at assembly.", "document", ("words",)
     ),
@@ -106,18 +111,29 @@ def picture_columns(info: pa.RecordBatch) -> pa.RecordBatch:
     return pa.RecordBatch.from_pydict(columns)
 
 
-def assembled_columns(documents: pa.RecordBatch, images: np.ndarray) -> pa.RecordBatch:
+def assembled_columns(
+    documents: pa.RecordBatch,
+    images: np.ndarray,
+    nsfw_max: np.ndarray | None = None,
+    bad_images: np.ndarray | None = None,
+) -> pa.RecordBatch:
     """The columns that document rules at assembly read.
 
     Args:
         documents: documents with their stored score columns.
         images: int64, images left in every document.
+        nsfw_max: highest score of the document's pictures, NaN where none has one; None: of no document.
+        bad_images: int64, pictures of the document that are known to be bad; None: in no document.
 
     Returns:
-        Those columns with ``images`` and, where ``words`` is stored, ``words_per_image`` (null without an image).
+        Those columns with ``images``, ``nsfw_max``, ``bad_images`` and, where ``words`` is stored,
+        ``words_per_image`` (null without an image).
     """
     columns = {name: documents.column(name) for name in documents.schema.names if name not in ("nodes", "images")}
     columns["images"] = pa.array(images, _INT)
+    rows = documents.num_rows
+    columns["nsfw_max"] = pa.array(np.full(rows, np.nan) if nsfw_max is None else nsfw_max, _FLOAT, from_pandas=True)
+    columns["bad_images"] = pa.array(np.zeros(rows, np.int64) if bad_images is None else bad_images, _INT)
     if "words" in columns:
         counted = columns["words"].to_numpy(zero_copy_only=False)
         columns["words_per_image"] = pa.array(ratio(counted, images), _FLOAT, from_pandas=True)

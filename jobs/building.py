@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import Protocol
 
@@ -15,6 +15,7 @@ from plait.jobs.engines import EngineChoice
 from plait.jobs.evaluation import Evaluation, open_evaluation
 from plait.jobs.fetching import Fetching, FetchPlan, plan_fetch
 from plait.jobs.flow import Flow, Options
+from plait.jobs.listings import OptOutList, PictureLists, open_opt_out, picture_lists
 from plait.jobs.progress import Silent, Watcher
 from plait.jobs.publish import publish
 from plait.jobs.requirements import missing_requirements
@@ -51,6 +52,8 @@ class Plan:
     options: Options
     missing: tuple[str, ...]  # rules left out because something that they require is absent
     fetch: FetchPlan | None = None  # where images are fetched
+    opt_out: OptOutList = field(default_factory=lambda: open_opt_out(""))  # whose pages and images are left out
+    lists: PictureLists = field(default_factory=lambda: PictureLists({}))  # pictures that are left out
     suppression: Suppression | None = None  # what was taken down elsewhere and must stay out
     evaluation: Evaluation | None = None  # text that must stay out
 
@@ -64,6 +67,10 @@ class Plan:
         }
         if self.fetch is not None:
             plan["fetch"] = self.fetch.params()
+        if self.opt_out.digest:
+            plan["opt_out"] = self.opt_out.digest
+        if self.lists.texts:
+            plan["lists"] = self.lists.paths
         if self.suppression is not None:
             plan["suppression"] = self.suppression.digest
         if self.evaluation is not None:
@@ -105,13 +112,16 @@ def make_plan(
         on_images = [rule.name for rule in checked.rules if IMAGE_SCORES.intersection(rule.scores)]
         checked = checked.model_copy(update={"extract": extract}).skipping(on_images)
     checked, missing = missing_requirements(checked)
-    fetch = plan_fetch(fetching or Fetching(), checked.limits.image_bytes) if options.images == "http" else None
+    fetching = fetching or Fetching()
+    fetch = plan_fetch(fetching, checked.limits.image_bytes) if options.images == "http" else None
+    opt_out = open_opt_out(fetching.opt_out)
     chosen = inputs if isinstance(inputs, Selection) else Selection(tuple(inputs))
     listed = open_suppression(suppress) if suppress else None
     evaluation = open_evaluation([*checked.resources.evaluation_text, *contamination])
     # From here on the text's digest stands for the files, whose place says nothing of the corpus.
     checked = checked.model_copy(update={"resources": checked.resources.model_copy(update={"evaluation_text": []})})
-    return Plan(tuple(chosen.archives()), checked, options, missing, fetch, listed, evaluation)
+    lists = picture_lists(checked)
+    return Plan(tuple(chosen.archives()), checked, options, missing, fetch, opt_out, lists, listed, evaluation)
 
 
 def _one_of(option: str, value: str, known: Sequence[str]) -> None:
@@ -166,7 +176,9 @@ def _difference(found: str, wanted: str) -> str:
         "inputs": "other inputs",
         "recipe": "another recipe",
         "options": "other options",
-        "fetch": "another opt-out list or other rules of fetching",
+        "fetch": "other rules of fetching",
+        "opt_out": "another opt-out list",
+        "lists": "other lists of pictures",
         "suppression": "another suppression list",
         "evaluation": "other evaluation text",
         "version": "another plait",
@@ -199,7 +211,7 @@ def build(
         workers: processes; None is one a core. An `EngineChoice` brings its own.
         options: images, formats, shard size, what is retained.
         extractor: overrides the recipe's.
-        fetching: contact and manners, where ``options.images`` is "http".
+        fetching: contact and manners, where ``options.images`` is "http"; its opt-out list holds for archives too.
         suppress: corpus, or its suppression list: what was taken down there stays out of this one.
         contamination: files of evaluation text, beside those that the recipe names: documents that contain 13 words in
             a row of any item are dropped.
@@ -232,12 +244,12 @@ def run_plan(plan: Plan, store: Store, engine: Engine, watcher: Watcher, began: 
     """Run a checked build on an engine, publish it, clean up."""
     done = claim(store, plan)
     if done is None:
-        if plan.fetch is not None:
-            plan.fetch.keep_opt_out(store)
-        kept = keep_suppression(store, plan.suppression)
+        plan.opt_out.keep(store)
+        plan.lists.keep(store)
         evaluation = {} if plan.evaluation is None else plan.evaluation.keep(store)
         flow = Flow(
-            engine, watcher, plan.recipe, plan.options, plan.archives, plan.fetch, suppression=kept,
+            engine, watcher, plan.recipe, plan.options, plan.archives, plan.fetch,
+            suppression=keep_suppression(store, plan.suppression), opt_out=plan.opt_out.path, lists=plan.lists.paths,
             evaluation=evaluation,
         )  # fmt: skip
         shards = flow.run()

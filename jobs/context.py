@@ -132,10 +132,14 @@ class Context:
         else:
             self.store.remove(path)
 
+    def own_path(self, name: str) -> str:
+        """Where `file` puts a file of the attempt's own."""
+        return f"{self._folder}/{name}"
+
     @contextmanager
     def file(self, name: str, path: str | None = None) -> Iterator[HashedFile]:
         """Any other file of this unit's: ``path`` in the build's folder, or a name of the attempt's own."""
-        path = path or f"{self._folder}/{name}"
+        path = path or self.own_path(name)
         with self.store.open_write(path) as file:
             hashed = HashedFile(file)
             yield hashed

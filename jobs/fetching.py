@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from pathlib import Path
-
-import numpy as np
-import numpy.typing as npt
 
 from plait.jobs.context import Context
-from plait.jobs.store import Store
+from plait.jobs.listings import OptOutList, open_opt_out, opt_out_at
 from plait.jobs.work import Json, Unit
-from plait.pipeline.fetch.optout import OptOut, read_opt_out
+from plait.pipeline.fetch.optout import OptOut
 from plait.pipeline.fetch.policy import LOOPBACK, FetchPolicy, check_policy
-from plait.schemas.errors import ConfigError, UnitError
+from plait.schemas.errors import UnitError
 
 DECISIVE = ("max_bytes", "max_redirects", "robots", "signals")
 """Settings of a policy that decide what the answers are; the others say with how much patience they are asked for."""
@@ -28,7 +22,7 @@ class Fetching:
 
     Attributes:
         contact: web page or mail address, sent with every request.
-        opt_out: path of a list of domains and URLs that are never asked, "" for none.
+        opt_out: path of a list of domains and URLs that are neither asked nor taken from archives, "" for none.
         host_rate: requests a second at one host, 0 for no limit.
         host_concurrency: requests in flight at one host.
         concurrency: requests in flight of one worker.
@@ -49,38 +43,21 @@ class FetchPlan:
 
     Attributes:
         policy: limits and manners.
-        opt_out: sorted keys of the opt-out list.
+        opt_out: domains and URLs that are never asked.
     """
 
     policy: FetchPolicy
-    opt_out: npt.NDArray[np.int64]
-
-    @property
-    def digest(self) -> str:
-        """Identity of the opt-out list, "" where it is empty."""
-        return hashlib.sha256(self.opt_out.tobytes()).hexdigest()[:32] if len(self.opt_out) else ""
-
-    def opt_out_path(self) -> str:
-        """Where units find the list, in the build's folder."""
-        return f"work/opt-out/{self.digest}.npy"
-
-    def keep_opt_out(self, store: Store) -> None:
-        """Put the list where units find it."""
-        if self.digest and not store.exists(self.opt_out_path()):
-            data = io.BytesIO()
-            np.save(data, self.opt_out)
-            with store.open_write(self.opt_out_path()) as file:
-                file.write(data.getvalue())
+    opt_out: OptOutList
 
     def params(self) -> dict[str, Json]:
         """What decides the answers: settings of the stage."""
         decisive: dict[str, Json] = {name: getattr(self.policy, name) for name in DECISIVE}
-        return decisive | {"opt_out": self.digest}
+        return decisive | {"opt_out": self.opt_out.digest}
 
     def payload(self) -> dict[str, Json]:
         """Everything, for a unit."""
         policy: dict[str, Json] = {**asdict(self.policy), "allow_networks": list(self.policy.allow_networks)}
-        return {"policy": policy, "opt_out": self.opt_out_path() if self.digest else None}
+        return {"policy": policy, "opt_out": self.opt_out.path}
 
 
 def plan_fetch(fetching: Fetching, max_bytes: int) -> FetchPlan:
@@ -101,14 +78,7 @@ def plan_fetch(fetching: Fetching, max_bytes: int) -> FetchPlan:
         max_bytes=max_bytes,
         allow_networks=LOOPBACK if fetching.allow_loopback else (),
     )
-    keys = np.zeros(0, np.int64)
-    if fetching.opt_out:
-        try:
-            with Path(fetching.opt_out).open(encoding="utf-8") as lines:
-                keys = read_opt_out(lines, fetching.opt_out)
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"--opt-out {fetching.opt_out} cannot be read: {error}") from error
-    return FetchPlan(check_policy(policy), keys)
+    return FetchPlan(check_policy(policy), open_opt_out(fetching.opt_out))
 
 
 def policy_of(unit: Unit) -> FetchPolicy:
@@ -123,6 +93,4 @@ def policy_of(unit: Unit) -> FetchPolicy:
 def opt_out_of(unit: Unit, ctx: Context) -> OptOut:
     """The opt-out list that a unit's payload names."""
     path = unit.payload.get("opt_out")
-    if path is None:
-        return OptOut()
-    return OptOut(np.load(io.BytesIO(ctx.store.read(str(path)))))
+    return opt_out_at(ctx.store.root, None if path is None else str(path))

@@ -14,6 +14,7 @@ from plait.jobs.building import BUILD_VERSION, claim, plait_version
 from plait.jobs.engines import EngineChoice
 from plait.jobs.fetching import Fetching, FetchPlan, plan_fetch
 from plait.jobs.flow import Flow, Options
+from plait.jobs.listings import PictureLists, picture_lists
 from plait.jobs.progress import Silent, Watcher
 from plait.jobs.publish import publish
 from plait.jobs.store import Store
@@ -32,6 +33,7 @@ class FillPlan:
     recipe: Recipe
     options: Options
     fetch: FetchPlan
+    lists: PictureLists
 
     def to_json(self) -> str:
         """What the folder remembers: equal for the same corpus, wherever it lies, and the same settings."""
@@ -41,6 +43,7 @@ class FillPlan:
             "recipe": json.loads(self.recipe.model_dump_json()),
             "options": asdict(self.options),
             "fetch": self.fetch.params(),
+            "lists": self.lists.paths,
         }
         return json.dumps(plan, sort_keys=True, indent=1)
 
@@ -72,7 +75,8 @@ def make_fill(corpus: str, fetching: Fetching) -> FillPlan:
         )
     recipe = Recipe.model_validate_json(manifest.recipe.text)
     options = Options("http", manifest.formats, int(manifest.options.get("shard_docs") or 1000))
-    return FillPlan(corpus, manifest, recipe, options, plan_fetch(fetching, recipe.limits.image_bytes))
+    fetch = plan_fetch(fetching, recipe.limits.image_bytes)
+    return FillPlan(corpus, manifest, recipe, options, fetch, picture_lists(recipe))
 
 
 def fill(
@@ -110,10 +114,14 @@ def fill(
     try:
         done = claim(store, plan)
         if done is None:
-            plan.fetch.keep_opt_out(store)
+            plan.fetch.opt_out.keep(store)
+            plan.lists.keep(store)
             listed = load_suppression(Store(corpus), SUPPRESSED) if Store(corpus).exists(SUPPRESSED) else None
             kept = keep_suppression(store, listed)
-            flow = Flow(running, watcher or Silent(), plan.recipe, plan.options, (), plan.fetch, suppression=kept)
+            flow = Flow(
+                running, watcher or Silent(), plan.recipe, plan.options, (), plan.fetch,
+                suppression=kept, lists=plan.lists.paths,
+            )  # fmt: skip
             shards = flow.refill(plan.units(), plan.manifest.scores)
             with Store(corpus).open_read(plan.manifest.lists.inputs) as file:
                 flow.inputs = pq.read_table(file)

@@ -16,6 +16,7 @@ from plait.jobs.fetching import FetchPlan
 from plait.jobs.progress import Watcher
 from plait.jobs.settings import archive_param, recipe_param
 from plait.jobs.units import dedup, fetch, images, order, paragraphs
+from plait.jobs.units.pictures import nsfw_identity
 from plait.jobs.work import ORDER, Json, Shuffle, Source, Stage, Unit
 from plait.pipeline.assemble import ASSEMBLE_IMAGE
 from plait.pipeline.occurrences import LOCATE_IN, LOCATE_ORDER
@@ -60,6 +61,8 @@ class Flow:
     fetch: FetchPlan | None = None  # where images are fetched
     suppression: str | None = None  # path of the list of what must not be used, in the build's folder
     evaluation: Mapping[str, Json] = field(default_factory=dict)  # setting of stages that look for evaluation text
+    opt_out: str | None = None  # path of the list of domains and URLs that asked not to be used
+    lists: Mapping[str, str] = field(default_factory=dict)  # reason -> path of a list of pictures that are left out
     inputs: pa.Table | None = None  # INPUT_LIST of the corpus that is filled
     receipts: dict[str, list[Receipt]] = field(default_factory=dict)
     shards: int = 0
@@ -131,6 +134,7 @@ class Flow:
             "retain": self.options.retain,
             **self._suppressing(),
             **self.evaluation,
+            **({} if self.opt_out is None else {"opt_out": self.opt_out}),
         }
         stage = self._stage("extract", "extract:extract_archive", params, guarded=True)
         units = [
@@ -314,11 +318,18 @@ class Flow:
         return scored
 
     def _scores(self, packs: Sequence[Unit]) -> list[Output]:
-        """Scores of every picture in packs."""
-        recipe = recipe_param(self.recipe, stage="assemble")
-        params: dict[str, Json] = {"recipe": recipe, **self._suppressing()}
-        score = self._stage("score_images", "images:score_pack", params, guarded=True)
-        return _tables(self._units(score, packs), "scores")
+        """All that is known of every picture in packs, and where its bytes are."""
+        params: dict[str, Json] = {"recipe": recipe_param(self.recipe, stage="assemble")}
+        first = params | self._suppressing() | ({"lists": dict(self.lists)} if self.lists else {})
+        done = self._units(self._stage("score_images", "pictures:score_pack", first, guarded=True), packs)
+        if any("nsfw_model" in needs for needs in self.recipe.requirements().values()):
+            model = params | nsfw_identity(self.recipe)
+            stage = self._stage("score_nsfw", "pictures:score_nsfw", model, guarded=True)
+            done = self._units(stage, _after(packs, done))
+        if self.recipe.images.reencode is not None:
+            stage = self._stage("encode_images", "pictures:encode_pack", params, guarded=True)
+            done = self._units(stage, _after(packs, done))
+        return _tables(done, "scores")
 
     def _count(self, rows: list[Output]) -> list[Output]:
         """Images with the counts that caps need: by picture, and by cluster of perceptual hashes."""
@@ -356,6 +367,16 @@ class Flow:
 
 def _tables(receipts: Iterable[Receipt], name: str) -> list[Output]:
     return [output for receipt in receipts for output in receipt.tables(name)]
+
+
+def _after(packs: Sequence[Unit], scored: Sequence[Receipt]) -> list[Unit]:
+    """Units of the next step over packs, from the scores of the step before; empty packs have none."""
+    units = []
+    for pack, receipt in zip(packs, scored, strict=True):
+        for output in receipt.tables("scores"):
+            payload: dict[str, Json] = {"pack": pack.payload["pack"], "scores": output.path}
+            units.append(Unit((pack.inputs[0], output.sha256), pack.label, payload))
+    return units
 
 
 def _pack(receipt: Receipt, pack: Output, index: Output, *, spent: str | None = None) -> Unit:

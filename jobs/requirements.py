@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from plait.filters.models import lid176
+from plait.filters.models import available, lid176
 from plait.filters.recipe import Recipe
 from plait.schemas.errors import ConfigError
-
-
-def _available(need: str, recipe: Recipe) -> bool:
-    """Whether a requirement ("quality_model", "kenlm:en"…) can be met: files that the recipe names can."""
-    named = getattr(recipe.resources, need.partition(":")[0], None)
-    return isinstance(named, str) and Path(named).is_file()
 
 
 def missing_requirements(recipe: Recipe) -> tuple[Recipe, tuple[str, ...]]:
@@ -25,7 +17,7 @@ def missing_requirements(recipe: Recipe) -> tuple[Recipe, tuple[str, ...]]:
     """
     lid176()
     lacking = {
-        rule: [need for need in needs if not _available(need, recipe)] for rule, needs in recipe.requirements().items()
+        rule: [need for need in needs if not available(need, recipe)] for rule, needs in recipe.requirements().items()
     }
     lacking = {rule: needs for rule, needs in lacking.items() if needs}
     named = tuple(f"{rule}: {', '.join(needs)}" for rule, needs in sorted(lacking.items()))

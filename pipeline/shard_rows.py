@@ -98,7 +98,7 @@ def lay_out(
 def _image_structs(facts: pa.RecordBatch, has_bytes: pa.Array) -> pa.Array:
     """Hugging Face's image cells, bytes still missing; null for texts and for images kept as URLs."""
     digests = facts.column("sha256").to_pylist()
-    formats = facts.column("format").to_pylist()
+    formats = pc.coalesce(facts.column("stored_format"), facts.column("format")).to_pylist()
     paths = [
         f"{digest.hex()}.{extension(kind)}" if here and digest is not None else None
         for here, digest, kind in zip(has_bytes.to_pylist(), digests, formats, strict=True)

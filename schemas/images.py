@@ -61,4 +61,13 @@ IMAGE_SCORES = [
     pa.field("entropy", pa.float32()),  # bits of the grey histogram, 0 (blank) to 8
     pa.field("sharpness", pa.float32()),  # variance of the Laplacian, 0 upwards; NaN under 3 pixels a side
 ]
-"""Scores of one picture's bytes."""
+"""Scores of one picture's bytes as they were acquired."""
+
+PICTURE = [
+    *IMAGE_SCORES,
+    pa.field("nsfw", pa.float32()),  # probability of pornography, 0 to 1; null where no model was asked
+    pa.field("stored_format", pa.string()),  # of the bytes in the corpus; null: they are as they were acquired
+    pa.field("stored_width", pa.int32()),  # the same
+    pa.field("stored_height", pa.int32()),
+]
+"""All that is known of a picture: what was measured, and how its bytes are stored."""

@@ -47,7 +47,9 @@ REASONS: dict[str, str] = {
     "repeated_paragraph": "the paragraph stands in many documents of its host",
     "repeated_node": "nearly the same text stands earlier in the document",
     "evaluation_text": "the document contains text of an evaluation set",
-    "listed_image": "the picture is on a hash list: opted out, of a benchmark, or known to be bad",
+    "listed_opted_out": "the picture is on the recipe's list of pictures that were opted out",
+    "listed_benchmark": "the picture is on the recipe's list of benchmarks' pictures",
+    "listed_bad": "the picture is on the recipe's list of pictures known to be bad",
     # images
     "image_url_invalid": "the image's URL cannot be resolved to http, https or data",
     "image_not_in_archives": "no given archive holds the image",
@@ -61,6 +63,7 @@ REASONS: dict[str, str] = {
     "decoder_hung": "the decoder used up its CPU watchdog on this picture",
     "duplicate_in_document": "the same picture stands earlier in the document",
     "image_cap": "as many documents as the recipe allows show the same picture already",
+    "image_url_cap": "as many documents as the recipe allows show the same URL already",
     "images_off": "the build was asked to keep no images",
     "document_bytes": "the document's images are already at the limit of bytes of one document",
     "document_dropped": "the image's document was dropped",

@@ -36,6 +36,10 @@ IMAGE_INFO = pa.struct(
         ("dhash", pa.int64()),
         ("entropy", pa.float32()),
         ("sharpness", pa.float32()),
+        ("nsfw", pa.float32()),  # null where no model was asked
+        ("stored_format", pa.string()),  # of ``images``' bytes where the recipe encodes again; null: as acquired
+        ("stored_width", pa.int32()),  # the same
+        ("stored_height", pa.int32()),
         ("url_dup_count", pa.int64()),  # documents of the build that show this URL
         ("sha256_dup_count", pa.int64()),  # occurrences of these bytes in the build
         ("p_hash_dup_count", pa.int64()),  # occurrences of this perceptual cluster in the build

@@ -80,6 +80,14 @@ def domain(url: str) -> str:
     return _suffixes(host).top_domain_under_public_suffix or host
 
 
+def host_of(url: str) -> str:
+    """The host that a URL names, in lower case and IDNA; "" where it names none."""
+    try:
+        return (urlsplit(canonical_url(url)).hostname or "").rstrip(".")
+    except ValueError:
+        return ""
+
+
 def unquoted(url: str) -> str:
     """A URL's text with percent-escapes decoded as UTF-8 where they are, for matching words in it."""
     return unquote_to_bytes(url).decode("utf-8", "replace")

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from plait.dedup.keys import KEYS, document_keys
 from plait.jobs.context import Context
 from plait.jobs.evaluation import evaluation_of
+from plait.jobs.listings import opt_out_at
 from plait.jobs.settings import archive_of, extract_options, load_recipe_param, read_limits, spool_folder
 from plait.jobs.suppression import suppression_of
 from plait.jobs.units.dedup import minhash_config
@@ -139,6 +140,8 @@ class _Unit:
         self.options = extract_options(load_recipe_param(ctx))
         self.limits = read_limits(load_recipe_param(ctx))
         self.suppressed = suppression_of(ctx)
+        listed = ctx.params.get("opt_out")
+        self.opted_out = opt_out_at(ctx.store.root, None if listed is None else str(listed))
         self.documents = _Documents(ctx)
         self.locators = _Rows(ctx, stack, "locators", LOCATOR)
         self.redirects = _Rows(ctx, stack, "redirects", LOCATOR)
@@ -175,7 +178,8 @@ class _Unit:
 
     def _image(self, record: Record, archive: Archive) -> None:
         refused = consent.refuses_images(consent.tokens(record.robots, record.tdm_reservation))
-        self.locators.add(self._locator(record, archive, "opted_out" if refused else "payload"))
+        listed = self.opted_out.lists(record.url)
+        self.locators.add(self._locator(record, archive, "opted_out" if refused or listed else "payload"))
 
     def _redirect(self, record: Record, archive: Archive) -> None:
         if not record.target:
@@ -218,11 +222,13 @@ class _Unit:
         name = f"{record.offset:016x}"
         found: frozenset[str] = consent.tokens(record.robots, record.tdm_reservation)
         try:
+            self._check_listed(url)
             page = self.ctx.guard.call(
                 name, "parser", extract_html, payload, url, options=self.options, charset=record.charset
             )
             found |= set(page.robots)
             consent.check_page(found)
+            self._check_listed(page.canonical)
         except RecordError as error:
             self.ctx.count(documents_in=1)
             self.ctx.drop_one(
@@ -239,14 +245,18 @@ class _Unit:
         page = self._without_inline(page, record, archive, url, captured)
         self.documents.add(Capture(page, url, captured, sha256, archive.name, archive.id, record.offset, record.length))
 
+    def _check_listed(self, url: str | None) -> None:
+        if self.opted_out.lists(url):
+            raise RecordError("opted_out", "the opt-out list")
+
     def _without_refused(self, page: Page, refused: str | None) -> Page:
-        """The page without its images, where it asks for that."""
-        images = sum(node.kind == "image" for node in page.nodes)
-        if not refused or not images:
+        """The page without its images where it asks for that, else without those whose URL or host is listed."""
+        out = [node.kind == "image" and (bool(refused) or self.opted_out.lists(node.url)) for node in page.nodes]
+        if not any(out):
             return page
-        self.ctx.count(images_in=images)
-        self.ctx.drop_counts("image", {"opted_out": images})
-        return replace(page, nodes=[node for node in page.nodes if node.kind != "image"])
+        self.ctx.count(images_in=sum(out))
+        self.ctx.drop_counts("image", {"opted_out": sum(out)})
+        return replace(page, nodes=[node for node, gone in zip(page.nodes, out, strict=True) if not gone])
 
     def _suppress(self) -> None:
         """A page that was taken down elsewhere: counted, and named nowhere."""

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import pairwise
-from urllib.parse import urlsplit
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +26,7 @@ from plait.schemas.errors import UnitError
 from plait.schemas.fetched import FETCH_URL, FETCHED
 from plait.schemas.ids import text_key
 from plait.schemas.images import PACKED
+from plait.schemas.urls import host_of
 
 HOST_ORDER = ("key", "image_key")
 SOURCE = "http"
@@ -42,14 +42,6 @@ ROUND_URLS = 50_000
 def fetched_key(image_key: int) -> int:
     """Key that a fetched picture and the image nodes that show it share."""
     return record_key(SOURCE, image_key, None)
-
-
-def host_of(url: str) -> str:
-    """The host that a URL names, in lower case; "" where it names none."""
-    try:
-        return (urlsplit(url.strip()).hostname or "").rstrip(".").lower()
-    except ValueError:
-        return ""
 
 
 def fetchable(located: pa.RecordBatch) -> pa.Array:

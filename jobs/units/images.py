@@ -17,15 +17,12 @@ from plait.dedup.counts import count_and_rank
 from plait.dedup.images import cluster_hashes, degenerate_phash
 from plait.jobs.context import Context
 from plait.jobs.settings import archive_of, load_recipe_param, read_limits, spool_folder
-from plait.jobs.suppression import suppression_of
 from plait.jobs.units.extract import inline_bytes
 from plait.jobs.units.fetch import fetchable, fetched_key, wanted_urls
 from plait.jobs.units.order import ShardFiles, shard_count
 from plait.jobs.units.streams import Stream, split, with_column
 from plait.jobs.work import Unit
 from plait.pipeline.assemble import ASSEMBLE_IMAGE
-from plait.pipeline.decode import DecodeLimits
-from plait.pipeline.images import score_image
 from plait.pipeline.occurrences import LOCATED, locate, record_key
 from plait.pipeline.read.archive import read_payload
 from plait.pipeline.read.inputs import Archive
@@ -34,7 +31,7 @@ from plait.pipeline.revisits import RESOLVED_PAGE, answered, batch_of, hop
 from plait.schemas.errors import RecordError, UnitError
 from plait.schemas.fetched import FETCH_URL
 from plait.schemas.ids import key64, text_key
-from plait.schemas.images import IMAGE_SCORES, LOCATOR, PACKED
+from plait.schemas.images import LOCATOR, PACKED, PICTURE
 
 DATA_URI = re.compile(rb"data:image/[a-z0-9.+-]+[^,\"'<>]{0,100},[^\"'<>\s)]+", re.IGNORECASE)
 
@@ -54,21 +51,18 @@ IMAGE = pa.schema(
         pa.field("pack", pa.string()),
         pa.field("pack_offset", pa.int64()),
         pa.field("pack_length", pa.int64()),
-        *IMAGE_SCORES,
+        *PICTURE,
         pa.field("url_dup_count", pa.int64()),
         pa.field("sha256_dup_count", pa.int64()),
         pa.field("p_hash_dup_count", pa.int64()),
         pa.field("dup_rank", pa.int64()),
+        pa.field("url_dup_rank", pa.int64()),
     ]
 )
 """An image node with all that is known of it so far."""
 IMAGE_ORDER = ("key", "order_key", "doc_id", "node")
 PLACE_ORDER = ("order_key", "doc_id", "node")
 
-SCORED = pa.schema(
-    [pa.field("key", pa.int64(), nullable=False), *[f for f in PACKED if f.name != "archive_id"], *IMAGE_SCORES]
-)
-"""A record's picture: where its bytes are packed, its scores; key is the record's."""
 _LOOSE = [field.with_nullable(True) for field in IMAGE][1:]  # rows of side 0 have few of them
 ATTACH_IN = pa.schema([pa.field("key", pa.int64()), pa.field("side", pa.int32(), nullable=False), *_LOOSE])
 ATTACH_ORDER = ("key", "side", "order_key", "doc_id", "node")
@@ -140,24 +134,28 @@ def locate_images(stream: Stream, unit: Unit, ctx: Context) -> None:
                     images.write(_asked_images(asked))
             if lost.num_rows:
                 nothing = pa.nulls(lost.num_rows, pa.int64())
-                given = {"key": nothing, "captured": lost.column("image_captured"), "dup_rank": nothing}
-                missing.write(_empty_images(lost, given | {"url_dup_count": lost.column("dup_count")}))
+                given = {"key": nothing, "captured": lost.column("image_captured"), **_by_url(lost)}
+                missing.write(_empty_images(lost, given))
             if not found.num_rows:
                 continue
             names = (found.column(name).to_pylist() for name in ("archive_id", "offset", "digest"))
             keys = pa.array([record_key(*record) for record in zip(*names, strict=True)], pa.int64())
-            given = {"key": keys, "captured": found.column("image_captured")}
-            given |= {"url_dup_count": found.column("dup_count"), "dup_rank": pa.nulls(found.num_rows, pa.int64())}
+            given = {"key": keys, "captured": found.column("image_captured"), **_by_url(found)}
             images.write(_empty_images(found, given))
             archives = pa.array([text_key(name) for name in found.column("archive_id").to_pylist()], pa.int64())
             wanted.write(with_column(found, "key", archives))
 
 
+def _by_url(rows: pa.RecordBatch) -> dict[str, pa.Array]:
+    """Counts and ranks of rows counted by URL, under their own names."""
+    nothing = pa.nulls(rows.num_rows, pa.int64())
+    return {"url_dup_count": rows.column("dup_count"), "url_dup_rank": rows.column("dup_rank"), "dup_rank": nothing}
+
+
 def _asked_images(rows: pa.RecordBatch) -> pa.RecordBatch:
     """`IMAGE` rows of nodes whose URLs are fetched: by the key of what will be fetched."""
     keys = pa.array([fetched_key(key) for key in rows.column("key").to_pylist()], pa.int64())
-    nothing = pa.nulls(rows.num_rows, pa.int64())
-    given = {"key": keys, "captured": nothing, "dup_rank": nothing, "url_dup_count": rows.column("dup_count")}
+    given = {"key": keys, "captured": pa.nulls(rows.num_rows, pa.int64()), **_by_url(rows)}
     return _empty_images(rows, given | {"reason": pa.nulls(rows.num_rows, pa.string())})
 
 
@@ -225,39 +223,7 @@ def _payload(archive: Archive, offset: int, length: int, digest: str | None, lim
     raise RecordError("image_unreadable", "the page's record does not hold the data: image again")
 
 
-def score_pack(unit: Unit, ctx: Context) -> None:
-    """Each picture of a pack → "scores": decoded under the guard; what cannot be decoded has a reason."""
-    recipe = load_recipe_param(ctx)
-    limits = DecodeLimits(
-        bytes=recipe.limits.image_bytes, pixels=recipe.limits.image_pixels, frames=recipe.limits.image_frames,
-        formats=tuple(recipe.images.formats),
-    )  # fmt: skip
-    suppressed = suppression_of(ctx)
-    if (spent := unit.payload.get("spent")) is not None:
-        ctx.store.remove(str(spent))  # the fetch has its receipt: its answers are in packs now
-    with ctx.store.open_read(str(unit.payload["index"])) as file:
-        index = pq.read_table(file, schema=PACKED).to_pylist()
-    rows = []
-    with ctx.store.open_read(str(unit.payload["pack"])) as pack, ctx.table("scores", SCORED) as table:
-        for number, row in enumerate(index):
-            row["key"] = record_key(row["archive_id"], row["offset"], row["digest"])
-            if row["reason"] is None:
-                pack.seek(row["pack_offset"])
-                data = pack.read(row["pack_length"])
-                try:
-                    row |= ctx.guard.call(f"{number:08x}", "decoder", score_image, data, limits)
-                    if suppressed.lists_sha256(row["sha256"]):
-                        row["reason"] = "suppressed"
-                except RecordError as error:
-                    row["reason"] = error.reason
-            rows.append(row)
-            if len(rows) == 1024:
-                table.write(pa.RecordBatch.from_pylist(rows, schema=SCORED))
-                rows = []
-        table.write(pa.RecordBatch.from_pylist(rows, schema=SCORED))
-
-
-_FROM_SCORES = ("reason", "pack", "pack_offset", "pack_length", *[field.name for field in IMAGE_SCORES])
+_FROM_SCORES = ("reason", "pack", "pack_offset", "pack_length", *[field.name for field in PICTURE])
 
 
 def attach_scores(stream: Stream, unit: Unit, ctx: Context) -> None:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from plait.schemas.errors import ConfigError
 from plait.schemas.ids import text_key
-from plait.schemas.urls import canonical_url
+from plait.schemas.urls import canonical_url, host_of
 
 
 def _key(line: str) -> int:
@@ -17,7 +17,7 @@ def _key(line: str) -> int:
         return text_key("url:" + canonical_url(line))
     if "/" in line or " " in line:
         raise ValueError(line)
-    return text_key("domain:" + line.removeprefix("*.").strip(".").lower())
+    return text_key("domain:" + host_of("http://" + line.removeprefix("*.").strip(".")))
 
 
 def read_opt_out(lines: Iterable[str], name: str = "the opt-out list") -> npt.NDArray[np.int64]:
@@ -55,10 +55,14 @@ class OptOut:
     def __init__(self, keys: npt.NDArray[np.int64] | None = None):
         self._keys = np.zeros(0, np.int64) if keys is None else keys
 
-    def lists(self, url: str, host: str) -> bool:
-        """Whether a URL, its host, or a domain above the host is on the list."""
-        if not len(self._keys):
+    def __bool__(self) -> bool:
+        """Whether anything is listed."""
+        return bool(len(self._keys))
+
+    def lists(self, url: str | None, host: str | None = None) -> bool:
+        """Whether a URL, its host (the URL's own where none is given), or a domain above the host is on the list."""
+        if not url or not len(self._keys):
             return False
-        wanted = np.fromiter(_candidates(url, host), np.int64)
+        wanted = np.fromiter(_candidates(url, host_of(url) if host is None else host), np.int64)
         places = np.searchsorted(self._keys, wanted)
         return bool((self._keys[np.minimum(places, len(self._keys) - 1)] == wanted).any())

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plait.dedup.contamination import CONTAMINATION, contamination, evaluation_text, read_items
-from plait.dedup.hash_lists import hash_list, listed, read_hash_list
+from plait.dedup.hash_lists import ListIndex, hash_list, read_hash_list
 from plait.dedup.keys import document_keys
 from plait.dedup.minhash import FINEWEB
 from plait.dedup.nodes import MAX_CHARS, REPEATED_NODE, ratio, repeated_nodes, repeats
@@ -235,9 +235,11 @@ def test_listed_pictures_are_told_by_bytes_or_by_looks(tmp_path):
     path.write_text(f"# opt-outs\n{'ab' * 32}  # a digest\n\n{looks:016X}\n0000000000000000\n", "utf-8")
     known = read_hash_list(path)
     assert known.ignored == 1
-    found = listed(
-        scored((b"\xab" * 32, 5), (b"x", looks ^ 0b101), (b"x", looks ^ 0b11111), (None, None), (b"x", 0)), known, 4
-    ).to_pylist()
+    found = (
+        ListIndex(known, 4)
+        .listed(scored((b"\xab" * 32, 5), (b"x", looks ^ 0b101), (b"x", looks ^ 0b11111), (None, None), (b"x", 0)))
+        .to_pylist()
+    )
     assert [row["listed_by"] for row in found] == ["sha256", "phash", None, None, None]
     assert [row["listed"] for row in found] == [True, True, False, False, False]
 
@@ -245,4 +247,4 @@ def test_listed_pictures_are_told_by_bytes_or_by_looks(tmp_path):
 def test_an_unreadable_line_is_named():
     with pytest.raises(ConfigError, match=r"my list, line 2: 'xyz'"):
         hash_list(["ab" * 32, "xyz"], "my list")
-    assert not listed(scored((b"x", 7)), hash_list([]), 4).column("listed")[0].as_py()
+    assert not ListIndex(hash_list([]), 4).listed(scored((b"x", 7))).column("listed")[0].as_py()
