@@ -1,6 +1,7 @@
 """Pictures: speed and equality of hashes, what the fast path changes, clusters at scale, and hostile bytes.
 
-    python benchmarks/images.py hashes|clusters|plans|archives|mutate [--data FOLDER] [--count N] [--seed N]
+    python benchmarks/images.py hashes|clusters|plans|archives [--data FOLDER] [--count N]
+    python benchmarks/images.py mutate [--first N] [--count N] [--pieces FILE]
 
 - hashes: images per CPU second from bytes to pHash, to both hashes and to all scores, beside imagehash, exact and with
   the fast path; distance of the fast path's hashes to imagehash's. JPEGs of 800 x 600, quality 85, cut from the
@@ -10,7 +11,8 @@
 - plans: the cut of the 64 bits for radii and numbers of hashes, and of a shuffle of 10^10.
 - archives: pictures of the archives in warc_images and warc_made: hashes that say nothing, and clusters by radius.
 - mutate: N pictures with flipped, cut, repeated and overwritten bytes, made from the files of the image folders; each
-  must end in scores or a reason. Prints the slowest, and the peak memory of the process.
+  must end in scores or a reason. Prints the slowest, and the peak memory of the process. A picture is made from its
+  number, so a campaign can be run in pieces: each adds a line to FILE, and the sum of all its lines is printed.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import collections
 import contextlib
 import hashlib
 import io
+import json
 import random
 import re
 import time
@@ -239,16 +242,15 @@ def mutated(rng: random.Random, seeds: list[bytes]) -> bytes:
     return bytes(data)
 
 
-def mutate(data: Path, count: int, seed: int) -> None:
+def mutate(data: Path, first: int, count: int, pieces: Path | None) -> None:
     files = [file for name in FOLDERS for file in sorted((data / name).rglob("*")) if file.is_file()]
     seeds = [content for file in files if 0 < len(content := file.read_bytes()) < 20_000]
     limits = DecodeLimits(pixels=4_000_000, frames=200)
-    rng = random.Random(seed)
     ends: collections.Counter[str] = collections.Counter()
-    slowest: list[tuple[float, int]] = []
+    slowest = 0.0
     began = time.process_time()
-    for number in range(count):
-        content = mutated(rng, seeds)
+    for number in range(first, first + count):
+        content = mutated(random.Random(number), seeds)
         start = time.process_time()
         try:
             score_image(content, limits)
@@ -257,13 +259,35 @@ def mutate(data: Path, count: int, seed: int) -> None:
             ends["scored"] += 1
         except RecordError as error:
             ends[error.reason] += 1
-        slowest = sorted([*slowest, (time.process_time() - start, len(content))], reverse=True)[:3]
+        slowest = max(slowest, time.process_time() - start)
     spent = time.process_time() - began
+    piece = {
+        "first": first, "count": count, "files": len(seeds), "ends": dict(ends.most_common()),
+        "cpu_s": round(spent, 1), "slowest_s": round(slowest, 2), "peak_mb": round(peak_mb()),
+    }  # fmt: skip
+    print(f"no crash: {json.dumps(piece)}")
+    if pieces is not None:
+        with pieces.open("a") as file:
+            file.write(json.dumps(piece) + "\n")
+        print_pieces(pieces)
+
+
+def print_pieces(pieces: Path) -> None:
+    """The sum of a campaign's pieces; numbers that two pieces share count once."""
+    done = {piece["first"]: piece for piece in map(json.loads, pieces.read_text().splitlines())}
+    ends: collections.Counter[str] = collections.Counter()
+    total, end = 0, 0
+    for first, piece in sorted(done.items()):
+        if first < end:
+            continue
+        end = first + piece["count"]
+        total += piece["count"]
+        ends.update(piece["ends"])
     print(
-        f"{count} mutated pictures from {len(seeds)} files in {spent:.0f} CPU-s, no crash; {dict(ends.most_common())}"
+        f"{len(done)} pieces, {total:,} pictures, no crash; {dict(ends.most_common())}; slowest "
+        f"{max(piece['slowest_s'] for piece in done.values()):.2f} s, peak "
+        f"{max(piece['peak_mb'] for piece in done.values())} MB"
     )
-    slow = ", ".join(f"{seconds:.2f} s ({size} bytes)" for seconds, size in slowest)
-    print(f"slowest {slow}; peak {peak_mb():.0f} MB")
 
 
 def main() -> None:
@@ -272,7 +296,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--count", type=int)
     parser.add_argument("--radius", type=int, default=6)
-    parser.add_argument("--seed", type=int, default=0, help="of the mutations")
+    parser.add_argument("--first", type=int, default=0, help="number of the first mutation")
+    parser.add_argument("--pieces", type=Path, help="file that a campaign's pieces are added to")
     given = parser.parse_args()
     if given.part == "hashes":
         hashes(given.data, given.count or 120)
@@ -283,7 +308,7 @@ def main() -> None:
     elif given.part == "archives":
         archives(given.data)
     else:
-        mutate(given.data, given.count or 1_000_000, given.seed)
+        mutate(given.data, given.first, given.count or 1_000_000, given.pieces)
 
 
 if __name__ == "__main__":

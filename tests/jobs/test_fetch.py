@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import subprocess
 import sys
-import threading
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,91 +22,20 @@ from plait.jobs.work import Stage, Unit
 from plait.schemas.errors import ConfigError
 from plait.schemas.fetched import FETCH_URL
 from plait.schemas.manifest import Manifest
-from tests.archives import WarcBuilder, picture
-from tests.jobs.corpora import article
-from tests.pipeline.fetch.servers import Server, message
+from tests.archives import picture
+from tests.jobs.sites import DOCUMENTS, MANNERS, site, write_archive
 
 HTTP = Options(images="http", shard_docs=8)
-MANNERS = Fetching(contact="https://site.test/about", host_rate=0, host_concurrency=4, allow_loopback=True)
-DOCUMENTS = 12
 
 
-class Site:
-    """A server in a thread of its own; `gate` holds back answers from the given one on, until `release`."""
-
-    def __init__(self, gate: int | None = None) -> None:
-        self.gate = gate
-        self.reached = threading.Event()
-        self._loop = asyncio.new_event_loop()
-        self._open = asyncio.Event()
-        self._answered = 0
-        self.server = Server(self._reply)
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        started = threading.Event()
-        self._loop.call_soon(lambda: self._loop.create_task(self._start(started)))
-        self._thread.start()
-        assert started.wait(10)
-
-    def _run(self) -> None:
-        self._loop.run_forever()
-        self._loop.close()
-
-    async def _start(self, started: threading.Event) -> None:
-        await self.server.start()
-        started.set()
-
-    async def _reply(self, path: str, headers: dict[str, str], writer: asyncio.StreamWriter) -> None:
-        if path == "/robots.txt":
-            writer.write(message(b"User-agent: plait\nDisallow: /secret/\n", kind="text/plain"))
-        elif path.startswith("/.well-known/"):
-            writer.write(message(b"", "404 Not Found"))
-        elif path.startswith(("/img/", "/secret/")):
-            self._answered += 1
-            if self.gate is not None and self._answered > self.gate:
-                self.reached.set()
-                await self._open.wait()
-            writer.write(message(picture(320, 240, int(path.rpartition("/")[2].removesuffix(".jpg")))))
-        elif path.startswith("/noai/"):
-            writer.write(message(picture(320, 240, 5), X_Robots_Tag="noai, noimageai"))
-        elif path.startswith("/moved/"):
-            writer.write(message(b"", "301 Moved Permanently", Location=path.replace("/moved/", "/img/")))
-        else:
-            writer.write(message(b"", "404 Not Found"))
-
-    def release(self) -> None:
-        self._loop.call_soon_threadsafe(self._open.set)
-
-    def stop(self) -> None:
-        asyncio.run_coroutine_threadsafe(self.server.stop(), self._loop).result(10)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
-
-    @property
-    def pictures(self) -> list[str]:
-        return [path for path in self.server.asked if not path.startswith(("/robots", "/.well"))]
-
-
-@contextmanager
-def site(gate: int | None = None) -> Iterator[Site]:
-    running = Site(gate)
-    try:
-        yield running
-    finally:
-        running.stop()
-
-
-def write_archive(path: Path, port: int, per_document: int = 3) -> Path:
-    """Pages whose pictures no archive holds, but for one; a picture that all share, and some that cannot be had."""
-    archive, base = WarcBuilder(info=True), f"http://127.0.0.2:{port}"
-    for number in range(DOCUMENTS):
-        own = [f"{base}/img/{number * 100 + n}.jpg" for n in range(per_document)]
-        others = [
-            f"{base}/img/9000.jpg", f"{base}/secret/1.jpg", f"{base}/noai/1.jpg", f"{base}/gone.jpg", "/held.jpg",
-            f"{base}/moved/{number * 100 + 50}.jpg", "http://10.0.0.1/x.jpg",
-        ]  # fmt: skip
-        archive.response(f"http://site.test/story/{number}", article(number, [*own, *others]))
-    archive.response("http://site.test/held.jpg", picture(320, 240, 77_777), "image/jpeg")
-    return archive.save(path)
+def fetched(
+    archive: Path, out: Path, *, workers: int = 2, options: Options = HTTP, fetching: Fetching = MANNERS
+) -> Manifest:
+    """A build that fetches, politely unless something else is given."""
+    return build(
+        [str(archive)], str(out), recipe="annotate", extractor="fast", workers=workers, options=options,
+        fetching=fetching,
+    )  # fmt: skip
 
 
 def rows_of(corpus: Path) -> list[dict[str, object]]:
@@ -125,9 +50,7 @@ def test_each_distinct_url_is_asked_once_and_its_picture_is_in_every_document(tm
     with site() as server:
         archive = write_archive(tmp_path / "pages.warc.gz", server.server.port)
         out = tmp_path / "out"
-        done = build(
-            [str(archive)], str(out), recipe="annotate", extractor="fast", workers=2, options=HTTP, fetching=MANNERS
-        )
+        done = fetched(archive, out)
         asked = Counter(server.pictures)
         agents = {headers["user-agent"] for headers in server.server.headers}
     assert set(asked.values()) == {1}  # the shared ones too, and what a redirect leads to
@@ -180,15 +103,7 @@ def test_killed_in_a_fetch_it_repeats_only_what_was_in_flight(tmp_path: Path) ->
         _, errors = again.communicate(timeout=120)
         assert again.returncode == 0, errors.decode()
         asked = Counter(server.pictures)
-        fresh = build(
-            [str(archive)],
-            str(tmp_path / "new"),
-            recipe="annotate",
-            extractor="fast",
-            workers=1,
-            options=HTTP,
-            fetching=MANNERS,
-        )
+        fresh = fetched(archive, tmp_path / "new", workers=1)
     repeated = [path for path, count in asked.items() if count > 1]
     assert 0 < len(before) < len(asked)  # it was killed in the middle
     assert len(repeated) <= 2 * MANNERS.host_concurrency  # a picture behind a redirect is two requests
@@ -249,15 +164,7 @@ def test_a_list_of_opted_out_urls_is_never_asked(tmp_path: Path) -> None:
         listed = tmp_path / "opt-out.txt"
         listed.write_text(f"# asked by mail\nhttp://127.0.0.2:{port}/img/9000.jpg\nother.test\n")
         manners = replace(MANNERS, opt_out=str(listed))
-        build(
-            [str(archive)],
-            str(tmp_path / "out"),
-            recipe="annotate",
-            extractor="fast",
-            workers=1,
-            options=HTTP,
-            fetching=manners,
-        )
+        fetched(archive, tmp_path / "out", workers=1, fetching=manners)
         assert "/img/9000.jpg" not in server.pictures
         assert "/img/100.jpg" in server.pictures
 
@@ -265,21 +172,13 @@ def test_a_list_of_opted_out_urls_is_never_asked(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_filled_corpus_is_what_a_build_that_fetches_gives(tmp_path: Path) -> None:
     with site() as server:
-        archive = str(write_archive(tmp_path / "pages.warc.gz", server.server.port))
+        archive = write_archive(tmp_path / "pages.warc.gz", server.server.port)
         urls = Options(images="urls", shard_docs=8, formats=("parquet", "webdataset"))
-        build([archive], str(tmp_path / "urls"), recipe="annotate", extractor="fast", workers=2, options=urls)
+        fetched(archive, tmp_path / "urls", options=urls)
         assert server.server.asked == []
         filled = fill(str(tmp_path / "urls"), str(tmp_path / "filled"), MANNERS, workers=2)
         assert set(Counter(server.pictures).values()) == {1}
-        straight = build(
-            [archive],
-            str(tmp_path / "http"),
-            recipe="annotate",
-            extractor="fast",
-            workers=2,
-            options=HTTP,
-            fetching=MANNERS,
-        )
+        straight = fetched(archive, tmp_path / "http")
         asked = len(server.server.asked)
         again = fill(str(tmp_path / "urls"), str(tmp_path / "filled"), MANNERS, workers=2)
         assert len(server.server.asked) == asked  # a finished fill is found finished
@@ -304,13 +203,5 @@ def test_a_filled_corpus_is_what_a_build_that_fetches_gives(tmp_path: Path) -> N
 def test_wrong_settings_name_their_option_and_write_nothing(fetching: Fetching, option: str, tmp_path: Path) -> None:
     archive = write_archive(tmp_path / "pages.warc.gz", 80)
     with pytest.raises(ConfigError, match=option):
-        build(
-            [str(archive)],
-            str(tmp_path / "out"),
-            recipe="annotate",
-            extractor="fast",
-            workers=1,
-            options=HTTP,
-            fetching=fetching,
-        )
+        fetched(archive, tmp_path / "out", workers=1, fetching=fetching)
     assert not (tmp_path / "out").exists()
