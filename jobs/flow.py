@@ -125,7 +125,9 @@ class Flow:
         self.shards = -(-sum(output.rows for output in documents) // self.options.shard_docs)
         ordered = self._order(documents, [])
         held = [_pack(done, done.tables("pack")[0], done.tables("index")[0]) for done in shards if done.tables("index")]
-        return self._assemble(ordered, self._images(ordered, _tables(shards, "locators"), held))
+        return self._assemble(
+            ordered, self._images(ordered, _tables(shards, "locators"), held, _tables(shards, "scores"))
+        )
 
     def _extract(self) -> list[Receipt]:
         params = {
@@ -265,8 +267,10 @@ class Flow:
             redirects = _tables(done, "redirects")
         return locators
 
-    def _images(self, ordered: list[Receipt], locators: list[Output], held: Sequence[Unit] = ()) -> list[Output]:
-        """Image rows of each shard; packs that are there already are ``held``."""
+    def _images(
+        self, ordered: list[Receipt], locators: list[Output], held: Sequence[Unit] = (), known: Sequence[Output] = ()
+    ) -> list[Output]:
+        """Image rows of each shard; packs that are there already are ``held``, scores that are there are ``known``."""
         nodes = _tables(ordered, "occurrences")
         if not nodes:
             return []
@@ -275,9 +279,9 @@ class Flow:
         located = self._shuffle(Shuffle(locate, sources, LOCATE_IN, LOCATE_ORDER))
         rows, missing = _tables(located, "images"), _tables(located, "missing")
         if rows:
-            wanted = [] if held else _tables(located, "wanted")
+            wanted = [] if held or known else _tables(located, "wanted")
             packs = [*held, *self._acquire(wanted), *self._fetch(_tables(located, "urls"))]
-            scores = self._scores(packs)
+            scores = [*known, *self._scores(packs)]
             attach = self._stage("attach_scores", "images:attach_scores")
             sources = (Source(tuple(scores), 0), Source(tuple(rows), 1))
             attached = self._shuffle(Shuffle(attach, sources, images.ATTACH_IN, images.ATTACH_ORDER))

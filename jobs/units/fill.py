@@ -10,12 +10,13 @@ import pyarrow.parquet as pq
 
 from plait.jobs.context import Context
 from plait.jobs.store import Store
+from plait.jobs.units.pictures import SCORED
 from plait.jobs.work import Unit
-from plait.pipeline.occurrences import image_key
+from plait.pipeline.occurrences import image_key, record_key
 from plait.pipeline.webdataset_shard import read_webdataset_shard
 from plait.schemas.documents import NODE, document_schema
 from plait.schemas.errors import UnitError
-from plait.schemas.images import LOCATOR, PACKED
+from plait.schemas.images import LOCATOR, PACKED, PICTURE
 from plait.schemas.shards import shard_schema
 
 Row: TypeAlias = "dict[str, object]"
@@ -32,13 +33,18 @@ def score_columns(ctx: Context) -> dict[str, pa.DataType]:
 
 
 def reopen_shard(unit: Unit, ctx: Context) -> None:
-    """A shard → its "documents", a "pack" of its pictures with an "index", and "locators" that lead there."""
+    """A shard → its "documents", a "pack" of its pictures, and "locators" that lead there.
+
+    What the shard says of a picture is in "scores", and is not measured again: the bytes may have been encoded again.
+    Pictures without hashes, as another corpus' are, have a place in "index", to be measured.
+    """
     scores = score_columns(ctx)
     schema = document_schema(scores)
     store = Store(str(unit.payload["corpus"]))
     packed: set[tuple[object, ...]] = set()
     located: set[tuple[object, ...]] = set()
     index: list[Row] = []
+    known: list[Row] = []
     with (
         ctx.table("documents", schema) as documents,
         ctx.table("locators", LOCATOR) as locators,
@@ -50,12 +56,16 @@ def reopen_shard(unit: Unit, ctx: Context) -> None:
             images = sum(node["kind"] == "image" for document in nodes for node in document)
             ctx.count(documents_in=len(rows), documents_out=len(rows), images_in=images, images_out=images)
             for row in rows:
-                for locator, data in _pictures(row):
+                for locator, data, info in _pictures(row):
                     record = {name: locator[name] for name in ("archive_id", "offset", "digest")}
                     name = tuple(record.values())
                     if name not in packed:
                         packed.add(name)
-                        index.append(record | {"pack_offset": pack.bytes, "pack_length": len(data)})
+                        place = {"pack_offset": pack.bytes, "pack_length": len(data)}
+                        if info["phash"] is None:
+                            index.append(record | place)
+                        else:
+                            known.append(_known(record, info) | place)
                         pack.write(data)
                     if (locator["key"], name) not in located:
                         located.add((locator["key"], name))
@@ -66,6 +76,16 @@ def reopen_shard(unit: Unit, ctx: Context) -> None:
     path = ctx.written("pack").path
     with ctx.table("index", PACKED) as table:
         table.write(pa.RecordBatch.from_pylist([line | {"pack": path} for line in index], schema=PACKED))
+    with ctx.table("scores", SCORED) as table:
+        table.write(pa.RecordBatch.from_pylist([line | {"pack": path} for line in known], schema=SCORED))
+
+
+def _known(record: Row, info: Row) -> Row:
+    """What a shard says of a picture, as the stages that measure pictures say it."""
+    key = record_key(str(record["archive_id"]), cast("int", record["offset"]), cast("str", record["digest"]))
+    return {"key": key, "offset": record["offset"], "digest": record["digest"]} | {
+        field.name: info[field.name] for field in PICTURE
+    }
 
 
 def _rows(store: Store, unit: Unit, schema: pa.Schema) -> Iterator[list[Row]]:
@@ -101,8 +121,8 @@ def _nodes(row: Row) -> list[Row]:
     return nodes
 
 
-def _pictures(row: Row) -> Iterator[tuple[Row, bytes]]:
-    """A locator for each picture of a document that the shard holds, and the bytes.
+def _pictures(row: Row) -> Iterator[tuple[Row, bytes, Row]]:
+    """A locator for each picture of a document that the shard holds, the bytes, and what the shard says of it.
 
     They are located as a page's inline pictures are, by their digest: an archive's record may have held several.
     """
@@ -116,7 +136,7 @@ def _pictures(row: Row) -> Iterator[tuple[Row, bytes]]:
             "key": image_key(str(info["url"])), "image_url": info["url"], "captured": info["captured"],
             "archive_id": f"shard:{archive}", "archive": archive, "offset": info["offset"] or 0,
             "length": info["length"] or 0, "kind": "inline", "digest": digest,
-        }, data  # fmt: skip
+        }, data, info  # fmt: skip
 
 
 def _documents(rows: list[Row], nodes: list[list[Row]], schema: pa.Schema) -> pa.RecordBatch:

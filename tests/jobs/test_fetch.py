@@ -29,11 +29,12 @@ HTTP = Options(images="http", shard_docs=8)
 
 
 def fetched(
-    archive: Path, out: Path, *, workers: int = 2, options: Options = HTTP, fetching: Fetching = MANNERS
-) -> Manifest:
+    archive: Path, out: Path, *, recipe: str = "annotate", workers: int = 2, options: Options = HTTP,
+    fetching: Fetching = MANNERS,
+) -> Manifest:  # fmt: skip
     """A build that fetches, politely unless something else is given."""
     return build(
-        [str(archive)], str(out), recipe="annotate", extractor="fast", workers=workers, options=options,
+        [str(archive)], str(out), recipe=recipe, extractor="fast", workers=workers, options=options,
         fetching=fetching,
     )  # fmt: skip
 
@@ -170,15 +171,18 @@ def test_a_list_of_opted_out_urls_is_never_asked(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_filled_corpus_is_what_a_build_that_fetches_gives(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stored", ["", '[images.reencode]\nlongest_side = 100\nformat = "webp"\n'])
+def test_a_filled_corpus_is_what_a_build_that_fetches_gives(stored: str, tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(f'name = "filled"\ndescription = "A test."\nextends = "annotate"\n{stored}')
     with site() as server:
         archive = write_archive(tmp_path / "pages.warc.gz", server.server.port)
         urls = Options(images="urls", shard_docs=8, formats=("parquet", "webdataset"))
-        fetched(archive, tmp_path / "urls", options=urls)
+        fetched(archive, tmp_path / "urls", recipe=str(recipe), options=urls)
         assert server.server.asked == []
         filled = fill(str(tmp_path / "urls"), str(tmp_path / "filled"), MANNERS, workers=2)
         assert set(Counter(server.pictures).values()) == {1}
-        straight = fetched(archive, tmp_path / "http")
+        straight = fetched(archive, tmp_path / "http", recipe=str(recipe))
         asked = len(server.server.asked)
         again = fill(str(tmp_path / "urls"), str(tmp_path / "filled"), MANNERS, workers=2)
         assert len(server.server.asked) == asked  # a finished fill is found finished
