@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -38,6 +38,28 @@ class Silent:
 
     def end(self, name: str) -> None:
         """Nothing."""
+
+
+class Watchers:
+    """Several that are told alike."""
+
+    def __init__(self, told: Sequence[Watcher]):
+        self._told = told
+
+    def stage(self, name: str, units: int) -> None:
+        """A stage begins."""
+        for watcher in self._told:
+            watcher.stage(name, units)
+
+    def unit(self, receipt: Receipt) -> None:
+        """A unit is done."""
+        for watcher in self._told:
+            watcher.unit(receipt)
+
+    def end(self, name: str) -> None:
+        """The stage is done."""
+        for watcher in self._told:
+            watcher.end(name)
 
 
 class _Counts:

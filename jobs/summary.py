@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import asdict
 
 from rich.console import RenderableType
 from rich.table import Table
@@ -51,6 +52,20 @@ def summary(out: str, manifest: Manifest) -> Iterator[RenderableType]:
             lost.update(line.dropped if line.scope != "image" else {})
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in lost.most_common(5))
         yield Text(f"No document survived ({reasons or 'the archives hold no pages'}).", style="yellow")
+
+
+def facts(out: str, manifest: Manifest) -> dict[str, object]:
+    """The same for scripts."""
+    return {
+        "corpus": out,
+        "report": Store(out).path("report.html"),
+        "fingerprint": manifest.fingerprint,
+        "partial": list(manifest.recipe.missing),
+        "pages": _pages(manifest),
+        "totals": asdict(manifest.totals),
+        "funnel": [asdict(line) for line in manifest.funnel],
+        "cost": dict(manifest.cost),
+    }
 
 
 def estimate_table(found: Estimate, workers: int) -> Table:

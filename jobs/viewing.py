@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import hashlib
-import os
 import threading
 import webbrowser
 from collections.abc import Callable, Sequence
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from plait.explorer.recipes import recipe_of
 from plait.explorer.view.original import Block, Original, Originals
+from plait.filters.models import cache_folder
 from plait.jobs.building import build
 from plait.jobs.flow import Options
 from plait.jobs.progress import Watcher
@@ -35,11 +35,6 @@ if TYPE_CHECKING:
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 HELD_PAGES = 8  # archived pages kept at hand
-
-
-def cache_folder() -> Path:
-    """Where plait keeps what can be made again: ``$PLAIT_CACHE``, else ``~/.cache/plait``."""
-    return Path(os.environ.get("PLAIT_CACHE") or Path.home() / ".cache" / "plait")
 
 
 def is_corpus(path: str) -> bool:
@@ -190,6 +185,7 @@ def serve(session: Session, host: str, port: int, *, browser: bool, told: Callab
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind((host, port))
+        bound.listen(128)  # who is told of the page may ask at once
     except OSError as error:
         raise ConfigError(f"cannot listen at {host}:{port} ({error.strerror}): choose another --port") from error
     url = f"http://{f'[{host}]' if ':' in host else host}:{bound.getsockname()[1]}/"

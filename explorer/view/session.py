@@ -59,6 +59,7 @@ class Session:
             index = Index(self._path)
             thresholds = Thresholds(index, self.corpus.manifest)
             self._choices = {name: _choices(index, name) for name in ("lang", "domain", "reason")}
+            thresholds.prepare()
             self._thresholds, self._reader = thresholds, Reader(self.corpus, index, thresholds)
             self._index = index
         except (OSError, CorpusError, ConfigError) as error:

@@ -124,6 +124,11 @@ class Thresholds:
             self._failed[key] = ~keeps(rule, batch) & self._index.scored
         return self._failed[key]
 
+    def prepare(self) -> None:
+        """Computes every rule's verdicts as the recipe has it, so that the first move is as quick as the next."""
+        for rule in self.rules.values():
+            self.failed(rule)
+
     def sliders(self) -> list[Slider]:
         """Every threshold that can be moved, in the recipe's order."""
         found = []

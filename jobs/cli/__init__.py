@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from plait.jobs.cli import building, generations, layouts, looking, pages
-from plait.jobs.cli.shared import app
+from plait.jobs.cli.shared import EXIT_CODES, Telling, app, errors
 
 __all__ = ["app", "building", "generations", "layouts", "looking", "main", "pages"]
 
 
-@app.callback(invoke_without_command=True)
-def version_option(
+@app.callback(invoke_without_command=True, epilog=EXIT_CODES)
+def common_options(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary; errors are said.")] = False,
+    log_file: Annotated[
+        Path | None, typer.Option("--log-file", help="File that progress and summaries are added to, with times.")
+    ] = None,
 ) -> None:
     """Weaves web archives into interleaved image-text corpora."""
+    with errors():
+        context.obj = Telling.opened(quiet=quiet, log_file=log_file)
     if version:
         from plait.jobs.building import plait_version
 

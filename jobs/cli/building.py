@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from plait.jobs.cli.shared import Corpus, Inputs, Out, RecipeName, Workers, app, errors
+from plait.jobs.cli.shared import Corpus, Inputs, Out, RecipeName, Workers, app, errors, telling
+from plait.jobs.progress import Silent
 from plait.schemas.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def options_of(images: str, form: str, shard_docs: int, retain: str) -> Options:
 
 @app.command()
 def build(
+    context: typer.Context,
     inputs: Inputs,
     out: Out,
     recipe: RecipeName = "default",
@@ -83,6 +85,7 @@ def build(
     host_concurrency: HostConcurrency = 4,
     fetch_concurrency: FetchConcurrency = 128,
     allow_loopback: AllowLoopback = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was built as JSON, and nothing else.")] = False,
 ) -> None:
     """Build a corpus from archives. Stop it any time: the same command goes on where it was.
 
@@ -91,27 +94,30 @@ def build(
     from plait.jobs.building import build as run
     from plait.jobs.engines import EngineChoice
     from plait.jobs.fetching import Fetching
-    from plait.jobs.progress import Terminal
     from plait.jobs.selection import Selection
 
-    console = Console()
+    told = telling(context)
     with errors():
         fetching = Fetching(user_agent_contact, opt_out, host_rate, host_concurrency, fetch_concurrency, allow_loopback)
         manifest = run(
             Selection(tuple(inputs), limit, sample), out, recipe=recipe, workers=workers,
             options=options_of(images, form, shard_docs, retain),
             extractor=extractor, fetching=fetching, suppress=suppress or None,
-            contamination=tuple(contamination or ()), watcher=Terminal(console),
+            contamination=tuple(contamination or ()), watcher=Silent() if as_json else told.watcher(),
             engine=EngineChoice(engine, workers, ray_address, spark_master),
         )  # fmt: skip
-        from plait.jobs.summary import summary
+        from plait.jobs.summary import facts, summary
 
+        if as_json:
+            typer.echo(json.dumps(facts(out, manifest), indent=1))
+            return
         for part in summary(out, manifest):
-            console.print(part)
+            told.say(part)
 
 
 @app.command()
 def fill(
+    context: typer.Context,
     corpus: Corpus,
     out: Out,
     user_agent_contact: Contact = "",
@@ -128,15 +134,14 @@ def fill(
     """
     from plait.jobs.fetching import Fetching
     from plait.jobs.filling import fill as run
-    from plait.jobs.progress import Terminal
     from plait.jobs.summary import summary
 
-    console = Console()
+    told = telling(context)
     with errors():
         fetching = Fetching(user_agent_contact, opt_out, host_rate, host_concurrency, fetch_concurrency, allow_loopback)
-        manifest = run(corpus, out, fetching, workers=workers, watcher=Terminal(console))
+        manifest = run(corpus, out, fetching, workers=workers, watcher=told.watcher())
         for part in summary(out, manifest):
-            console.print(part)
+            told.say(part)
 
 
 @app.command()

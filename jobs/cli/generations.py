@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from plait.jobs.cli.shared import Corpus, Workers, app, errors
+from plait.jobs.cli.shared import Corpus, Workers, app, errors, telling
 
 
 @app.command()
 def takedown(
+    context: typer.Context,
     corpus: Corpus,
     urls: Annotated[str, typer.Option("--urls", help="File of URLs of pages or pictures, one a line.")] = "",
     domains: Annotated[str, typer.Option("--domains", help="File of domains, one a line.")] = "",
@@ -22,11 +22,12 @@ def takedown(
 
     [dim]plait takedown corpus --urls asked.txt; plait gc corpus[/dim]
     """
-    from plait.jobs.progress import Terminal
     from plait.jobs.takedown import takedown as run
 
     with errors():
-        done = run(corpus, urls=urls, domains=domains, hashes=hashes, workers=workers, watcher=Terminal(Console()))
+        done = run(
+            corpus, urls=urls, domains=domains, hashes=hashes, workers=workers, watcher=telling(context).watcher()
+        )
         typer.echo(
             f"{done.documents:,} documents and {done.images:,} images went, {done.shards:,} shards were written anew. "
             "The old files stay until plait gc."

@@ -2,16 +2,44 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
-from plait.jobs.cli.shared import Corpus, app, errors
+from plait.jobs.cli.shared import Corpus, app, errors, telling
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command()
-def audit(corpus: Corpus) -> None:
+def doctor(as_json: AsJson = False) -> None:
+    """Check the installation: packages, extras, models, Java, GPU, folders. Exit 1 where plait itself is broken.
+
+    [dim]plait doctor[/dim]
+    """
+    from plait.jobs.doctor import doctor as run
+
+    found = run()
+    if as_json:
+        typer.echo(json.dumps([asdict(check) for check in found], indent=1))
+    else:
+        table = Table("", "what", "found", "needed for", box=None, header_style="bold")
+        for check in found:
+            colour = {"ok": "green", "missing": "yellow", "broken": "red"}[check.state]
+            said = Text(check.found if not check.remedy else f"{check.found}\n→ {check.remedy}")
+            table.add_row(Text(check.state, style=colour), Text(check.name), said, Text(check.feature))
+        Console().print(table)
+    if any(check.state == "broken" for check in found):
+        raise typer.Exit(1)
+
+
+@app.command()
+def audit(corpus: Corpus, as_json: AsJson = False) -> None:
     """Add the books of a corpus up from its files; exit 1 where they do not balance.
 
     [dim]plait audit corpus[/dim]
@@ -20,6 +48,9 @@ def audit(corpus: Corpus) -> None:
 
     with errors():
         found = run(corpus)
+        if as_json:
+            typer.echo(json.dumps(asdict(found), indent=1))
+            raise typer.Exit(1 if found.faults else 0)
         for fault in found.faults:
             typer.echo(f"plait: {fault}", err=True)
         if found.faults:
@@ -30,7 +61,10 @@ def audit(corpus: Corpus) -> None:
 
 @app.command()
 def fingerprint(corpus: Corpus) -> None:
-    """Print one hash of the contents of a corpus' shards, computed from the files."""
+    """Print one hash of the contents of a corpus' shards, computed from the files.
+
+    [dim]plait fingerprint corpus[/dim]
+    """
     from plait.jobs.auditing import fingerprint_of
 
     with errors():
@@ -57,6 +91,7 @@ def inspect(
 
 @app.command()
 def view(
+    context: typer.Context,
     target: Annotated[str, typer.Argument(help="Folder of a corpus, or an archive, which is made into one first.")],
     archives: Annotated[
         list[str] | None, typer.Option("--archives", help="What the corpus was made from: shows pages as they were.")
@@ -74,14 +109,12 @@ def view(
 
     [dim]plait view corpus --archives crawl/[/dim]
     """
-    from plait.jobs.progress import Terminal
     from plait.jobs.viewing import LOOPBACK, open_session, serve
 
-    console = Console()
     with errors():
         session = open_session(
-            target, archives=archives or (), marks=marks, by=by, recipe=recipe, watcher=Terminal(console)
+            target, archives=archives or (), marks=marks, by=by, recipe=recipe, watcher=telling(context).watcher()
         )
         if host not in LOOPBACK:
-            console.print(f"Anybody who reaches {host} sees the corpus and can mark it.", style="yellow")
+            typer.echo(f"Anybody who reaches {host} sees the corpus and can mark it.", err=True)
         serve(session, host, port, browser=browser, told=lambda url: typer.echo(f"{url}  (Ctrl-C ends it)"))

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+from rich.console import Console, RenderableType
 
+from plait.jobs.progress import Silent, Terminal, Watcher, Watchers
 from plait.schemas.errors import ConfigError, CorpusError, UnitError
 
 app = typer.Typer(
@@ -24,9 +29,68 @@ Inputs = Annotated[
     list[str], typer.Argument(help="Archives: files, globs, folders, s3://bucket/x.warc.gz, cc://CC-MAIN-2026-43.")
 ]
 Out = Annotated[str, typer.Option("--out", help="Folder of the corpus (a path or a URL): new, empty, or this build's.")]
-RecipeName = Annotated[str, typer.Option("--recipe", help="A built-in recipe, or the path of a .toml file.")]
+
+
+def _recipes(incomplete: str) -> list[str]:
+    """Built-in recipes, for the shell's completion."""
+    from plait.filters.recipe import recipe_names
+
+    return [name for name in recipe_names() if name.startswith(incomplete)]
+
+
+RecipeName = Annotated[
+    str,
+    typer.Option("--recipe", help="A built-in recipe, or the path of a .toml file.", autocompletion=_recipes),
+]
 Workers = Annotated[int | None, typer.Option("--workers", help="Processes; one a core by default.")]
 Corpus = Annotated[str, typer.Argument(help="Folder of a corpus, a path or a URL.")]
+
+
+EXIT_CODES = (
+    "Exit codes: 0 done; 1 something is wrong with a corpus or the installation, or a unit failed again and again; "
+    "2 the command, the recipe or an input is wrong, and nothing was touched; 130 stopped by you."
+)
+
+
+@dataclass(frozen=True)
+class Telling:
+    """Where a command says what it does: the terminal, unless it shall be quiet, and a log file."""
+
+    screens: tuple[Console, ...]
+
+    @classmethod
+    def opened(cls, *, quiet: bool, log_file: Path | None) -> Telling:
+        """As the program's options ask.
+
+        Raises:
+            ConfigError: the log file cannot be written.
+        """
+        screens = [Console(quiet=quiet)]
+        if log_file is not None:
+            try:
+                log_file.parent.mkdir(parents=True, exist_ok=True)
+                file = log_file.open("a", encoding="utf-8", buffering=1)
+            except OSError as error:
+                raise ConfigError(f"--log-file {log_file} cannot be written: {error.strerror}") from error
+            log = Console(file=file, width=120)
+            log.print(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {shlex.join(sys.argv)}", markup=False, highlight=False)
+            screens.append(log)
+        return cls(tuple(screens))
+
+    def say(self, part: RenderableType) -> None:
+        """Says something to whoever reads."""
+        for screen in self.screens:
+            screen.print(part, highlight=False)
+
+    def watcher(self) -> Watcher:
+        """Tells of a build's progress."""
+        return Watchers(tuple(Silent() if screen.quiet else Terminal(screen) for screen in self.screens))
+
+
+def telling(context: typer.Context) -> Telling:
+    """How this run of the program says things."""
+    found = context.find_root().obj
+    return found if isinstance(found, Telling) else Telling.opened(quiet=False, log_file=None)
 
 
 @contextmanager
