@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import mmap
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -18,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from plait.loader.documents import Document, Rows
-from plait.loader.pages import picture_spans
+from plait.loader.shard_files import Shard, ShardFiles
 from plait.loader.storage import Cache, Storage
 from plait.schemas.errors import ConfigError, CorpusError
 from plait.schemas.ids import order_key
@@ -29,22 +26,8 @@ if TYPE_CHECKING:
     import duckdb
     import pandas as pd
 
-READ_BYTES: Final = 4 << 20
 ID_BYTES: Final = 16
-OPEN_SHARDS: Final = 64  # mapped at once
 ROWS_AT_ONCE: Final = 16  # whose picture bytes are copied into Python objects
-
-
-@dataclass(frozen=True)
-class Shard:
-    """A Parquet shard as the ledger's list has it."""
-
-    path: str  # relative to the corpus
-    rows: int
-    bytes: int
-    sha256: str
-    row_group_rows: tuple[int, ...]
-    max_order_key: int | None
 
 
 class Corpus:
@@ -76,15 +59,11 @@ class Corpus:
         manifest: Manifest | None = None,
     ) -> None:
         self.path = str(path)
-        self._storage = Storage(self.path, cache or Cache())
         self._selected = rows
-        self._verified: set[str] = set()
         self._last: tuple[int, Rows] | None = None
-        self._maps: dict[int, tuple[memoryview, pq.FileMetaData]] = {}
-        self._check_pages = check_pages
-        self._verify = verify
+        storage = Storage(self.path, cache or Cache())
         try:
-            self.manifest = manifest or Manifest.from_json(self._storage.local(MANIFEST_NAME).read_text("utf-8"))
+            self.manifest = manifest or Manifest.from_json(storage.local(MANIFEST_NAME).read_text("utf-8"))
         except CorpusError as error:
             raise CorpusError(f"{self.path} cannot be opened as a corpus: {error}") from error
         if "parquet" not in self.manifest.formats:
@@ -92,39 +71,21 @@ class Corpus:
                 f"{self.path} holds {', '.join(self.manifest.formats)} shards alone: the loader reads Parquet; "
                 "read tar shards with webdataset or Energon, or build with --format parquet"
             )
+        self._files = ShardFiles(storage, self.manifest.lists.shards, verify=verify, check_pages=check_pages)
 
     def __getstate__(self) -> dict[str, object]:
         """For worker processes: without the row group at hand."""
-        return {**self.__dict__, "_last": None, "_maps": {}}
+        return {**self.__dict__, "_last": None}
 
-    @cached_property
+    @property
     def shards(self) -> tuple[Shard, ...]:
         """Parquet shards in global order."""
-        table = pq.read_table(self._storage.local(self.manifest.lists.shards))
-        return tuple(
-            Shard(
-                row["path"],
-                row["rows"],
-                row["bytes"],
-                row["sha256"],
-                tuple(row["row_group_rows"]),
-                row["max_order_key"],
-            )
-            for row in table.to_pylist()
-            if row["format"] == "parquet"
-        )
+        return self._files.shards
 
-    @cached_property
+    @property
     def groups(self) -> npt.NDArray[np.int64]:
         """Row groups in global order: columns shard, row group in it, first row, rows."""
-        found = [
-            (shard, group, rows)
-            for shard, entry in enumerate(self.shards)
-            for group, rows in enumerate(entry.row_group_rows)
-        ]
-        table = np.array(found, dtype=np.int64).reshape(-1, 3)
-        first = np.cumsum(table[:, 2]) - table[:, 2]
-        return np.column_stack([table[:, 0], table[:, 1], first, table[:, 2]])
+        return self._files.groups
 
     @cached_property
     def schema(self) -> pa.Schema:
@@ -285,14 +246,11 @@ class Corpus:
             CorpusError: names the first shard that is not what the ledger says.
         """
         for shard in self.shards:
-            self._check(shard)
+            self._files.check(shard)
 
     def local(self, shard: int) -> Path:
         """A shard's file on this machine's disk."""
-        entry = self.shards[shard]
-        if self._verify:
-            self._check(entry)
-        return self._storage.local(entry.path)
+        return self._files.local(shard)
 
     def read_group(self, group: int, columns: Sequence[str] | None = None) -> pa.RecordBatch:
         """A row group as one batch, page checksums verified (unless the corpus was opened without).
@@ -300,15 +258,7 @@ class Corpus:
         Raises:
             CorpusError: the shard cannot be read there.
         """
-        shard, place = int(self.groups[group, 0]), int(self.groups[group, 1])
-        path = self.local(shard)
-        try:
-            with pq.ParquetFile(path, memory_map=True, page_checksum_verification=self._check_pages) as file:
-                table = file.read_row_group(place, columns=list(columns) if columns is not None else None)
-        except (OSError, pa.ArrowInvalid) as error:
-            raise CorpusError(f"{self.shards[shard].path} cannot be read at row group {place}: {error}") from error
-        batches = table.combine_chunks().to_batches()
-        return batches[0] if batches else pa.RecordBatch.from_pylist([], schema=table.schema)
+        return self._files.read_group(group, columns)
 
     def group_documents(self, group: int, columns: Sequence[str] | None = None) -> Rows:
         """A row group as documents; its pictures are views of the mapped file, which nothing is copied from.
@@ -320,33 +270,7 @@ class Corpus:
         Raises:
             CorpusError: the shard cannot be read there.
         """
-        wanted = list(columns) if columns is not None else self.columns
-        if "images" not in wanted:
-            return Rows(self.read_group(group, wanted))
-        shard, place = int(self.groups[group, 0]), int(self.groups[group, 1])
-        path = self.local(shard)
-        try:
-            mapped, metadata = self._mapped(shard, path)
-            spans = picture_spans(mapped, metadata.row_group(place), verify=self._check_pages)
-        except (OSError, IndexError, ValueError, CorpusError) as error:  # ArrowInvalid is a ValueError
-            raise CorpusError(f"{self.shards[shard].path} cannot be read at row group {place}: {error}") from error
-        if spans is not None:
-            others = [name for name in wanted if name != "images"]
-            batch = self.read_group(group, [*others, "images.list.element.path"])
-            cells = batch.column("images").values
-            if len(cells) - cells.field("path").null_count == len(spans):
-                return Rows(batch, [mapped[start:stop] for start, stop in spans])
-        return Rows(self.read_group(group, wanted))
-
-    def _mapped(self, shard: int, path: Path) -> tuple[memoryview, pq.FileMetaData]:
-        """A shard's file, mapped, and its footer. What a mapping's views outlive, they keep."""
-        if shard not in self._maps:
-            while len(self._maps) >= OPEN_SHARDS:
-                del self._maps[next(iter(self._maps))]
-            with path.open("rb") as file:
-                mapped = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-            self._maps[shard] = (mapped, pq.read_metadata(path, memory_map=True))
-        return self._maps[shard]
+        return self._files.documents(group, columns if columns is not None else self.columns)
 
     def _rows(self, group: int) -> Rows:
         if self._last is None or self._last[0] != group:
@@ -366,9 +290,9 @@ class Corpus:
     def _view(self, rows: npt.NDArray[np.int64]) -> Corpus:
         return Corpus(
             self.path,
-            verify=self._verify,
-            check_pages=self._check_pages,
-            cache=self._storage.cache,
+            verify=self._files.verify,
+            check_pages=self._files.check_pages,
+            cache=self._files.storage.cache,
             rows=rows,
             manifest=self.manifest,
         )
@@ -387,18 +311,6 @@ class Corpus:
             return 0
         seed = recipe.get("order_seed", 0) if isinstance(recipe, dict) else 0
         return seed if isinstance(seed, int) else 0
-
-    def _check(self, shard: Shard) -> None:
-        if shard.path in self._verified:
-            return
-        path = self._storage.local(shard.path)
-        digest = hashlib.sha256()
-        with path.open("rb") as file:
-            while block := file.read(READ_BYTES):
-                digest.update(block)
-        if path.stat().st_size != shard.bytes or digest.hexdigest() != shard.sha256:
-            raise CorpusError(f"{shard.path} is not what the ledger says: its SHA-256 is {digest.hexdigest()}")
-        self._verified.add(shard.path)
 
 
 def _id(doc_id: bytes | str) -> bytes:

@@ -9,7 +9,6 @@ The format: github.com/apache/parquet-format, parquet.thrift (PageHeader) and En
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -17,6 +16,11 @@ from typing import Final
 import pyarrow.parquet as pq
 
 from plait.schemas.errors import CorpusError
+
+try:
+    from zlib_ng.zlib_ng import crc32  # with the processor's own instructions
+except ImportError:  # the loader needs numpy, pyarrow and Pillow alone
+    from zlib import crc32
 
 PICTURE_BYTES: Final = "images.list.element.bytes"
 _DATA_PAGE: Final = 0
@@ -63,7 +67,7 @@ def picture_spans(data: memoryview, group: pq.RowGroupMetaData, *, verify: bool)
         end = body + page.size
         if end > len(data):
             raise CorpusError("a page of pictures ends beyond the file: it is cut off")
-        if verify and page.crc is not None and zlib.crc32(data[body:end]) != page.crc & 0xFFFFFFFF:
+        if verify and page.crc is not None and crc32(data[body:end]) != page.crc & 0xFFFFFFFF:
             raise CorpusError("a page of pictures has a wrong checksum (CRC): the file is damaged")
         spans += _values(data, body, end)
         levels += count

@@ -1,0 +1,165 @@
+"""A corpus' Parquet shards: listed, verified, mapped, read by row groups."""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from plait.loader.documents import Rows
+from plait.loader.pages import picture_spans
+from plait.loader.storage import Storage
+from plait.schemas.errors import CorpusError
+
+READ_BYTES: Final = 4 << 20
+OPEN_SHARDS: Final = 64  # mapped at once
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A Parquet shard as the ledger's list has it."""
+
+    path: str  # relative to the corpus
+    rows: int
+    bytes: int
+    sha256: str
+    row_group_rows: tuple[int, ...]
+    max_order_key: int | None
+
+
+class ShardFiles:
+    """The shards of a corpus, each read when it is asked for.
+
+    Args:
+        storage: where they lie.
+        listed: path of the ledger's list of shards.
+        verify: compare a shard's SHA-256 with the ledger's before its first use.
+        check_pages: compare every page that is read with its checksum.
+    """
+
+    def __init__(self, storage: Storage, listed: str, *, verify: bool, check_pages: bool) -> None:
+        self.storage = storage
+        self.verify = verify
+        self.check_pages = check_pages
+        self._listed = listed
+        self._verified: set[str] = set()
+        self._maps: dict[int, tuple[memoryview, pq.FileMetaData]] = {}
+
+    def __getstate__(self) -> dict[str, object]:
+        """For worker processes: without what is mapped here."""
+        return {**self.__dict__, "_maps": {}}
+
+    @cached_property
+    def shards(self) -> tuple[Shard, ...]:
+        """Parquet shards in global order."""
+        table = pq.read_table(self.storage.local(self._listed))
+        return tuple(
+            Shard(
+                row["path"],
+                row["rows"],
+                row["bytes"],
+                row["sha256"],
+                tuple(row["row_group_rows"]),
+                row["max_order_key"],
+            )
+            for row in table.to_pylist()
+            if row["format"] == "parquet"
+        )
+
+    @cached_property
+    def groups(self) -> npt.NDArray[np.int64]:
+        """Row groups in global order: columns shard, row group in it, first row, rows."""
+        found = [
+            (shard, group, rows)
+            for shard, entry in enumerate(self.shards)
+            for group, rows in enumerate(entry.row_group_rows)
+        ]
+        table = np.array(found, dtype=np.int64).reshape(-1, 3)
+        first = np.cumsum(table[:, 2]) - table[:, 2]
+        return np.column_stack([table[:, 0], table[:, 1], first, table[:, 2]])
+
+    def local(self, shard: int) -> Path:
+        """A shard's file on this machine's disk."""
+        entry = self.shards[shard]
+        if self.verify:
+            self.check(entry)
+        return self.storage.local(entry.path)
+
+    def read_group(self, group: int, columns: Sequence[str] | None = None) -> pa.RecordBatch:
+        """A row group as one batch, page checksums verified (unless the corpus was opened without).
+
+        Raises:
+            CorpusError: the shard cannot be read there.
+        """
+        shard, place = int(self.groups[group, 0]), int(self.groups[group, 1])
+        path = self.local(shard)
+        try:
+            with pq.ParquetFile(path, memory_map=True, page_checksum_verification=self.check_pages) as file:
+                table = file.read_row_group(place, columns=list(columns) if columns is not None else None)
+        except (OSError, pa.ArrowInvalid) as error:
+            raise CorpusError(f"{self.shards[shard].path} cannot be read at row group {place}: {error}") from error
+        batches = table.combine_chunks().to_batches()
+        return batches[0] if batches else pa.RecordBatch.from_pylist([], schema=table.schema)
+
+    def documents(self, group: int, wanted: Sequence[str]) -> Rows:
+        """A row group as documents; its pictures are views of the mapped file, which nothing is copied from.
+
+        Args:
+            group: number in the global order.
+            wanted: columns to read; of ``image_info`` fields can be named alone ("image_info.list.element.alt").
+
+        Raises:
+            CorpusError: the shard cannot be read there.
+        """
+        if "images" not in wanted:
+            return Rows(self.read_group(group, wanted))
+        shard, place = int(self.groups[group, 0]), int(self.groups[group, 1])
+        path = self.local(shard)
+        try:
+            mapped, metadata = self._mapped(shard, path)
+            spans = picture_spans(mapped, metadata.row_group(place), verify=self.check_pages)
+        except (OSError, IndexError, ValueError, CorpusError) as error:  # ArrowInvalid is a ValueError
+            raise CorpusError(f"{self.shards[shard].path} cannot be read at row group {place}: {error}") from error
+        if spans is not None:
+            others = [name for name in wanted if name != "images"]
+            batch = self.read_group(group, [*others, "images.list.element.path"])
+            cells = batch.column("images").values
+            if len(cells) - cells.field("path").null_count == len(spans):
+                return Rows(batch, [mapped[start:stop] for start, stop in spans])
+        return Rows(self.read_group(group, wanted))
+
+    def check(self, shard: Shard) -> None:
+        """Compares a shard's size and SHA-256 with the ledger's, once.
+
+        Raises:
+            CorpusError: it is not what the ledger says.
+        """
+        if shard.path in self._verified:
+            return
+        path = self.storage.local(shard.path)
+        digest = hashlib.sha256()
+        with path.open("rb") as file:
+            while block := file.read(READ_BYTES):
+                digest.update(block)
+        if path.stat().st_size != shard.bytes or digest.hexdigest() != shard.sha256:
+            raise CorpusError(f"{shard.path} is not what the ledger says: its SHA-256 is {digest.hexdigest()}")
+        self._verified.add(shard.path)
+
+    def _mapped(self, shard: int, path: Path) -> tuple[memoryview, pq.FileMetaData]:
+        """A shard's file, mapped, and its footer. What a mapping's views outlive, they keep."""
+        if shard not in self._maps:
+            while len(self._maps) >= OPEN_SHARDS:
+                del self._maps[next(iter(self._maps))]
+            with path.open("rb") as file:
+                mapped = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+            self._maps[shard] = (mapped, pq.read_metadata(path, memory_map=True))
+        return self._maps[shard]
