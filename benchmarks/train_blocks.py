@@ -1,12 +1,14 @@
 """Train the block classifier of `plait.pipeline.extract` on WCXB.
 
-usage: python benchmarks/train_blocks.py WCXB_DIR --ship pipeline/extract/blocks.npz --folds build/extraction
+usage: python benchmarks/train_blocks.py WCXB_DIR [--ship pipeline/extract/blocks.npz] [--folds build/extraction]
+       [--models fold-0 fold-1 ...] [--cache build/extraction/pages]
 
 --ship writes the model that the package ships, trained on all pages. --folds writes a model for each of five folds
 by registered domain, trained on the other four (``fold-0.npz`` …), and for each of two halves
 (``half-0.npz``, ``half-1.npz``); ``benchmarks/extraction.py`` reads them. No model has seen a page of its fold's
 domains at any step: the token weights that its training pages are scored with come from inner folds of
-those pages.
+those pages. Segmented pages are kept under --cache, so that a run that was cut off goes on where it was; --models
+trains only some of the models.
 
 WCXB (Murrough Foley, Web Content eXtraction Benchmark, development split) is CC BY 4.0.
 """
@@ -18,6 +20,7 @@ import collections
 import gzip
 import json
 import pathlib
+import pickle
 import re
 import zlib
 from collections.abc import Sequence
@@ -50,6 +53,7 @@ BOOSTING = {
     "feature_fraction": 0.3, "bagging_fraction": 0.6, "bagging_freq": 1, "lambda_l2": 5.0, "num_threads": 1,
     "max_bin": 63, "seed": 7, "deterministic": True, "force_row_wise": True, "verbose": -1,
 }  # fmt: skip
+PIECE = 250  # pages segmented before they are written to the cache: about 20 s
 INNER_FOLDS = 3  # folds that give training pages honest scores of the stage before
 
 
@@ -64,7 +68,8 @@ class TrainPage:
     layout: Layout
     frame: Frame
     labels: npt.NDArray[np.float64]
-    tokens: list[list[int]]  # hashed tokens of each block: path, own, inner
+    tokens: npt.NDArray[np.int32]  # hashed tokens of all blocks, one block after the other: path, own, inner
+    token_starts: npt.NDArray[np.int64]  # first of each block's, shape (blocks + 1,)
 
 
 def label_blocks(texts: Sequence[str], gold: str) -> npt.NDArray[np.float64]:
@@ -153,10 +158,33 @@ def read_layout(html: bytes, url: str) -> tuple[Layout, str | None]:
     return layout, meta.title
 
 
-def load_pages(wcxb: pathlib.Path) -> list[TrainPage]:
-    """All pages of WCXB that have a block."""
+def sources_digest() -> int:
+    """Changes with every module that decides what a page's blocks and their labels are."""
+    folder = pathlib.Path(segment.__code__.co_filename).parent
+    names = ("charset", "markup", "metadata", "segment", "noscript", "vocabulary", "frame", "tokens")
+    sources = [folder / f"{name}.py" for name in names] + [pathlib.Path(__file__)]
+    return zlib.crc32(b"".join(path.read_bytes() for path in sources))
+
+
+def load_pages(wcxb: pathlib.Path, cache: pathlib.Path) -> list[TrainPage]:
+    """All pages of WCXB that have a block, read in pieces that are kept in ``cache``."""
+    paths = sorted((wcxb / "ground-truth").glob("*.json"))
+    digest = sources_digest()
+    cache.mkdir(parents=True, exist_ok=True)
     pages: list[TrainPage] = []
-    for path in sorted((wcxb / "ground-truth").glob("*.json")):
+    for start in range(0, len(paths), PIECE):
+        kept = cache / f"{digest:08x}-{start:05d}.pickle"  # written by this script alone
+        if not kept.exists():
+            kept.with_suffix(".part").write_bytes(pickle.dumps(read_pages(wcxb, paths[start : start + PIECE])))
+            kept.with_suffix(".part").replace(kept)
+        pages += pickle.loads(kept.read_bytes())
+    return pages
+
+
+def read_pages(wcxb: pathlib.Path, paths: Sequence[pathlib.Path]) -> list[TrainPage]:
+    """The pages of these gold files, segmented and labelled; those without a block are left out."""
+    pages: list[TrainPage] = []
+    for path in paths:
         truth = json.loads(path.read_text("utf-8"))
         url = truth.get("url") or "http://fakehost/"
         layout, title = read_layout(gzip.decompress((wcxb / "html" / f"{path.stem}.html.gz").read_bytes()), url)
@@ -164,7 +192,10 @@ def load_pages(wcxb: pathlib.Path) -> list[TrainPage]:
             continue
         kind = ((truth.get("_internal") or {}).get("page_type") or {}).get("primary", "?")
         labels = label_blocks(layout.b_text, truth["ground_truth"].get("main_content") or "")
-        pages.append(TrainPage(path.stem, domain(url), kind, title, layout, frame(layout), labels, token_lists(layout)))
+        rows = token_lists(layout)
+        starts = np.cumsum([0, *map(len, rows)], dtype=np.int64)
+        tokens = np.fromiter((t for row in rows for t in row), np.int32, int(starts[-1]))
+        pages.append(TrainPage(path.stem, domain(url), kind, title, layout, frame(layout), labels, tokens, starts))
     return pages
 
 
@@ -200,10 +231,9 @@ def fit_tokens(pages: Sequence[TrainPage], *, penalty: float = 1.0, rounds: int 
 
     drawn, weights = sample(pages)
     weights = weights[drawn]
-    rows = [row for row, take in zip((r for page in pages for r in page.tokens), drawn, strict=True) if take]
-    starts = np.concatenate(([0], np.cumsum([len(r) for r in rows])))
-    columns = np.fromiter((t for row in rows for t in row), np.int32, int(starts[-1]))
-    matrix = csr_matrix((np.ones(len(columns), np.float32), columns, starts), shape=(len(rows), SIZE))
+    columns = np.concatenate([page.tokens for page in pages])
+    starts = np.cumsum([0, *np.concatenate([np.diff(page.token_starts) for page in pages])])
+    matrix = csr_matrix((np.ones(len(columns), np.float32), columns, starts), shape=(len(starts) - 1, SIZE))[drawn]
     transposed = matrix.T.tocsr()
     labels = np.concatenate([page.labels for page in pages])[drawn]
 
@@ -284,21 +314,29 @@ def train(pages: Sequence[TrainPage], out: pathlib.Path) -> None:
     print(f"{out}: {len(pages)} pages, {out.stat().st_size:,} bytes", flush=True)
 
 
+def training_sets(pages: Sequence[TrainPage]) -> dict[str, list[TrainPage]]:
+    """The pages that each fold's and each half's model may see, by the model's name."""
+    folds = {f"fold-{k}": [p for p in pages if fold_of(p.domain, FOLDS) != k] for k in range(FOLDS)}
+    halves = {f"half-{k}": [p for p in pages if fold_of(f"half {p.domain}", 2) != k] for k in range(2)}
+    return folds | halves
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("wcxb", type=pathlib.Path)
     parser.add_argument("--ship", type=pathlib.Path)
     parser.add_argument("--folds", type=pathlib.Path)
+    parser.add_argument("--models", nargs="+", default=[*(f"fold-{k}" for k in range(FOLDS)), "half-0", "half-1"])
+    parser.add_argument("--cache", type=pathlib.Path, default=pathlib.Path("build/extraction/pages"))
     args = parser.parse_args()
-    pages = load_pages(args.wcxb)
+    pages = load_pages(args.wcxb, args.cache)
     print(f"{len(pages)} pages, {sum(len(page.labels) for page in pages):,} blocks", flush=True)
     if args.ship:
         train(pages, args.ship)
     if args.folds:
-        for k in range(FOLDS):
-            train([page for page in pages if fold_of(page.domain, FOLDS) != k], args.folds / f"fold-{k}.npz")
-        for k in range(2):
-            train([page for page in pages if fold_of(f"half {page.domain}", 2) != k], args.folds / f"half-{k}.npz")
+        sets = training_sets(pages)
+        for name in args.models:
+            train(sets[name], args.folds / f"{name}.npz")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from plait.pipeline.extract import vocabulary as voc
 from plait.pipeline.extract.segment import Image, Layout
 
-_LEVELS = 5  # ancestors of a picture that are searched for its caption
+_LEVELS = 8  # ancestors of a picture that are searched for its caption
 
 
 def caption_blocks(layout: Layout, image: Image) -> range:

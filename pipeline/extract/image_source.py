@@ -128,6 +128,10 @@ def declared_size(found: dict[str, str]) -> tuple[int | None, int | None]:
                 width = int(float(value))
             else:
                 height = int(float(value))
+    if width == 0 and (height or 0) > 0:
+        width = None  # a side of 0 beside one that is not: the script that shows the picture sets it
+    elif height == 0 and (width or 0) > 0:
+        height = None
     if width is None and "sizes" in found and (match := _SIZES_PX.search(found["sizes"])):
         width = int(float(match[1]))
     return width, height
@@ -185,6 +189,9 @@ class SourceResolver:
             return []
         if extra is not None and not any(c.width for c in candidates):
             candidates = [extra, *candidates]
+        return self._ordered(candidates, width)
+
+    def _ordered(self, candidates: list[Candidate], width: int | None) -> list[str]:
         best = best_candidate(candidates, self.target_width, width)
         ordered = ([best] if best else []) + candidates
         return [u for c in ordered if (u := resolve(self.base, c.url))]
@@ -192,8 +199,9 @@ class SourceResolver:
     def find(self, raw: str, sources: list[str], tag: str = "img") -> Source | None:
         """The picture's source, or None if every URL is a placeholder or cannot be resolved.
 
-        Order: ``srcset`` (its own and lazy ones, ``src`` among the candidates), the sources of its ``<picture>``, lazy
-        attributes, ``src``, any other ``data-`` attribute that looks like a picture, a ``data:`` URI.
+        Order: ``srcset`` (its own and lazy ones, ``src`` among the candidates), lazy attributes, ``src``, the sources
+        of its ``<picture>`` (before those if they state a larger width than the picture declares), any other
+        ``data-`` attribute that looks like a picture, a ``data:`` URI.
         """
         found = attributes(raw)
         width, height = declared_size(found)
@@ -208,11 +216,25 @@ class SourceResolver:
         src = found.get("src", "")
         plain = src if src and _plausible(src) and not is_placeholder(src.strip()) else ""
         lazy = self._lazy(found)
-        for name in (*_LAZY_SETS, "srcset"):
+        for name in (*_LAZY_SETS, *(n for n in found if n.endswith("-srcset") and n not in _LAZY_SETS), "srcset"):
             value = found.get(name)
             if value and _plausible(value):
                 first = lazy[0] if lazy and name != "srcset" else plain
                 urls += self._srcset(value, width, Candidate(first, density=1.0) if first else None)
+        own = [u for value in (*lazy, plain) if value and (u := resolve(self.base, value))]
+        others, widest = self._picture(sources, width)
+        # The picture's own URL is the one that every reader understands; another format or crop of it must be larger.
+        urls += [*others, *own] if widest > (width or 0) else [*own, *others]
+        if not urls:
+            urls = self._other(found, src)
+        if not urls:
+            return None
+        unique = list(dict.fromkeys(urls))
+        return Source(unique[0], tuple(unique[1:]), width, height)
+
+    def _picture(self, sources: list[str], width: int | None) -> tuple[list[str], int]:
+        """URLs of a ``<picture>``'s sources, best first, and the largest width that one of them states."""
+        candidates: list[Candidate] = []
         for source in sources:
             attrs = attributes(source)
             kind = attrs.get("type", "")
@@ -221,20 +243,12 @@ class SourceResolver:
             for name in ("data-srcset", "data-lazy-srcset", "srcset", "data-src", "src"):
                 value = attrs.get(name)
                 if value and _plausible(value):
-                    urls += self._srcset(value, width)
-        for value in [*lazy, plain]:
-            if value and (url := resolve(self.base, value)):
-                urls.append(url)
-        if not urls:
-            urls = self._other(found, src)
-        if not urls:
-            return None
-        unique = list(dict.fromkeys(urls))
-        return Source(unique[0], tuple(unique[1:]), width, height)
+                    candidates += [c for c in parse_srcset(value) if not is_placeholder(c.url)]
+        return self._ordered(candidates, width), max((c.width for c in candidates), default=0)
 
     def _lazy(self, found: dict[str, str]) -> list[str]:
         values: list[str] = []
-        for name in _LAZY:
+        for name in (*_LAZY, *(n for n in found if n.endswith("-src") and n not in _LAZY)):
             value = found.get(name)
             if not value:
                 continue

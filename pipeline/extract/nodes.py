@@ -14,6 +14,7 @@ from plait.pipeline.extract.urls import resolve
 
 _IMAGE_LINK = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif", ".bmp", ".tif", ".tiff")
 _TINY = 2  # pixels: pictures that declare no more on a side measure visits
+_UNIQUE_NAME = 12  # characters: shorter file names ("image1.jpg") are shared by different pictures
 _DATA_TABLE_BLOCKS = 1.5  # blocks a cell: above, a table lays out a page
 _CELL_CHARS = 400  # mean characters a cell: above, a table lays out a page
 
@@ -40,6 +41,22 @@ def source_of(image: Image, resolver: SourceResolver) -> Source | None:
         if full and full != source.url and full not in source.alternatives:
             return Source(source.url, (*source.alternatives, full), source.width, source.height)
     return source
+
+
+def _same_picture(image: Image, source: Source, other: Image, other_source: Source) -> bool:
+    """Do two tags side by side show one picture: a small stand-in and the file itself, or a copy for other screens?
+
+    They must declare the same size and alternative text and end in the same file name, one that looks unique.
+    """
+    if image.position != other.position or source.width is None or source.height is None:
+        return False
+    if (source.width, source.height) != (other_source.width, other_source.height):
+        return False
+    name = source.url.partition("?")[0].rpartition("/")[2]
+    if len(name) < _UNIQUE_NAME or not any(c.isdigit() for c in name):
+        return False
+    same_alt = voc.attributes(image.raw).get("alt") == voc.attributes(other.raw).get("alt")
+    return same_alt and other_source.url.partition("?")[0].rpartition("/")[2] == name
 
 
 def _data_tables(layout: Layout, kept: Sequence[bool]) -> dict[int, _Table]:
@@ -160,6 +177,11 @@ def build_nodes(
         caption = caption_blocks(layout, image)
         for block in caption:
             kept[block] = True
+        if chosen and _same_picture(chosen[-1][0], chosen[-1][1], image, source):
+            _, before, caption_before = chosen.pop()
+            others = dict.fromkeys((*source.alternatives, before.url, *before.alternatives))
+            source = Source(source.url, tuple(others), source.width, source.height)
+            caption = caption or caption_before
         chosen.append((image, source, caption))
     tables = _data_tables(layout, kept)
     nodes: list[Node] = []

@@ -113,6 +113,23 @@ def test_template_is_removed_with_its_reason(extractor: str) -> None:
     assert {"navigation", "cookie_banner", "footer", "sidebar"} <= {r.reason for r in found.removed}
 
 
+@pytest.mark.parametrize("extractor", EXTRACTORS)
+def test_a_refrain_is_kept_and_copies_are_not(extractor: str) -> None:
+    refrain = f"Refrain: {LONG * 2}"
+    html = article(
+        f"<div><p>{refrain}</p><p>{LONG} one.</p><p>{refrain}</p><p style='display:none'>{refrain}</p></div>"
+        f"<div class=phone><p>{refrain}</p></div>"
+    )
+    kept = [n.text for n in extract_html(html, URL, options=ExtractOptions(extractor=extractor)).nodes]
+    assert kept.count(refrain.strip()) == 2
+
+
+def test_the_hundredth_paragraph_is_worth_the_first() -> None:
+    body = "".join(f"<p>{i} {LONG * 2}</p><div class=ad-slot>Advertisement</div>" for i in range(120))
+    nodes = extract_html(page(f"<main><div class=post>{body}</div></main>"), URL).nodes
+    assert sum("The harbour was rebuilt" in (n.text or "") for n in nodes) == 120
+
+
 def test_forum_in_noscript_is_read() -> None:
     posts = "".join(f"<div class=post><p>Reply {i}: {LONG}</p></div>" for i in range(9))
     found = extract_html(page(f"<div id=app>Loading</div><noscript><h1>Topic</h1>{posts}</noscript>"), URL)
