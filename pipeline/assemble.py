@@ -25,7 +25,7 @@ from plait.pipeline.verdicts import Verdicts
 from plait.schemas.conform import conform
 from plait.schemas.documents import TIME
 from plait.schemas.errors import UnitError
-from plait.schemas.images import PICTURE
+from plait.schemas.images import PICTURE, VERDICT
 from plait.schemas.ledger import DROP
 from plait.schemas.receipts import Books
 
@@ -59,6 +59,7 @@ ASSEMBLE_IMAGE = pa.schema(
         pa.field("pack_offset", pa.int64()),
         pa.field("pack_length", pa.int64()),
         *PICTURE,
+        *VERDICT,
         pa.field("url_dup_count", pa.int64()),
         pa.field("sha256_dup_count", pa.int64()),
         pa.field("p_hash_dup_count", pa.int64()),
@@ -156,9 +157,7 @@ def _judge_images(
     as_url = np.zeros(len(nodes.index), dtype=bool)
     if mode == "urls":
         as_url = pc.is_in(reasons, pa.array(sorted(URL_REASONS))).to_numpy(zero_copy_only=False) & nodes.is_image
-    for reason in sorted(reasons.unique().drop_null().to_pylist()):
-        here = pc.equal(reasons, reason).fill_null(False).to_numpy(zero_copy_only=False)
-        verdicts.drop(here & nodes.is_image & ~as_url, reason)
+    _drop_without_bytes(nodes, known, verdicts, as_url)
     rules = recipe.rules_at(STAGE, "image")
     places = np.flatnonzero(nodes.is_image)
     facts = _image_facts(documents, nodes, known, as_url).take(pa.array(places))
@@ -171,6 +170,24 @@ def _judge_images(
         verdicts.drop(nodes.is_image & (rank >= cap), reason, rank + 1, f"at most {cap} documents a {what}")
     _drop_over_budget(nodes, known, verdicts)
     return verdicts
+
+
+def _drop_without_bytes(nodes: Nodes, known: pa.RecordBatch, verdicts: Verdicts, as_url: Bools) -> None:
+    """Drops images that have a reason already, with what an earlier stage measured and said."""
+    codes, limits, details = (
+        known.column(name).to_pylist() for name in ("reason", "verdict_threshold", "verdict_detail")
+    )
+    values = known.column("verdict_value").to_numpy(zero_copy_only=False)
+    groups: dict[tuple[str, float | None], list[int]] = {}
+    for place in np.flatnonzero(nodes.is_image & ~as_url).tolist():
+        if codes[place] is not None:
+            groups.setdefault((codes[place], limits[place]), []).append(place)
+    for (reason, limit), places in sorted(groups.items(), key=lambda group: (group[0][0], group[0][1] or 0.0)):
+        here = np.zeros(len(nodes.index), dtype=bool)
+        here[places] = True
+        for place in verdicts.drop(here, reason, values, None if limit is None else f"<= {limit:g}").tolist():
+            if details[place] is not None:
+                verdicts.note(place, details[place])
 
 
 def _apply(rules: Sequence[Rule], failures: Failures, places: Ints, verdicts: Verdicts) -> None:

@@ -71,3 +71,10 @@ PICTURE = [
     pa.field("stored_height", pa.int32()),
 ]
 """All that is known of a picture: what was measured, and how its bytes are stored."""
+
+VERDICT = [
+    pa.field("verdict_value", pa.float64()),  # what a limit measured, where one decided
+    pa.field("verdict_threshold", pa.float64()),  # the limit
+    pa.field("verdict_detail", pa.string()),  # what a decoder said, which kind of hash a list knew
+]
+"""Why a picture with a reason has it, for the ledger."""

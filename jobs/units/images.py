@@ -31,7 +31,7 @@ from plait.pipeline.revisits import RESOLVED_PAGE, answered, batch_of, hop
 from plait.schemas.errors import RecordError, UnitError
 from plait.schemas.fetched import FETCH_URL
 from plait.schemas.ids import key64, text_key
-from plait.schemas.images import LOCATOR, PACKED, PICTURE
+from plait.schemas.images import LOCATOR, PACKED, PICTURE, VERDICT
 
 DATA_URI = re.compile(rb"data:image/[a-z0-9.+-]+[^,\"'<>]{0,100},[^\"'<>\s)]+", re.IGNORECASE)
 
@@ -52,6 +52,7 @@ IMAGE = pa.schema(
         pa.field("pack_offset", pa.int64()),
         pa.field("pack_length", pa.int64()),
         *PICTURE,
+        *VERDICT,
         pa.field("url_dup_count", pa.int64()),
         pa.field("sha256_dup_count", pa.int64()),
         pa.field("p_hash_dup_count", pa.int64()),
@@ -223,7 +224,7 @@ def _payload(archive: Archive, offset: int, length: int, digest: str | None, lim
     raise RecordError("image_unreadable", "the page's record does not hold the data: image again")
 
 
-_FROM_SCORES = ("reason", "pack", "pack_offset", "pack_length", *[field.name for field in PICTURE])
+_FROM_SCORES = ("reason", "pack", "pack_offset", "pack_length", *[field.name for field in (*PICTURE, *VERDICT)])
 
 
 def attach_scores(stream: Stream, unit: Unit, ctx: Context) -> None:

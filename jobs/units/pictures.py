@@ -28,10 +28,10 @@ from plait.pipeline.nsfw import BATCH, NsfwModel, nsfw_input
 from plait.pipeline.occurrences import record_key
 from plait.pipeline.reencode import Reencode, reencode
 from plait.schemas.errors import RecordError
-from plait.schemas.images import PACKED, PICTURE
+from plait.schemas.images import PACKED, PICTURE, VERDICT
 
 SCORED = pa.schema(
-    [pa.field("key", pa.int64(), nullable=False), *[f for f in PACKED if f.name != "archive_id"], *PICTURE]
+    [pa.field("key", pa.int64(), nullable=False), *[f for f in PACKED if f.name != "archive_id"], *PICTURE, *VERDICT]
 )
 """A record's picture: where its bytes are packed, what is known of it; key is the record's."""
 
@@ -72,7 +72,7 @@ def score_pack(unit: Unit, ctx: Context) -> None:
                     if suppressed.lists_sha256(row["sha256"]):
                         row["reason"] = "suppressed"
                 except RecordError as error:
-                    row["reason"] = error.reason
+                    row |= _verdict(error)
             rows.append(row)
             if len(rows) == ROWS:
                 table.write(_without_listed(rows, ctx))
@@ -80,17 +80,27 @@ def score_pack(unit: Unit, ctx: Context) -> None:
         table.write(_without_listed(rows, ctx))
 
 
+def _verdict(error: RecordError) -> Row:
+    """Why there is no picture, for the ledger."""
+    return {
+        "reason": error.reason, "verdict_value": error.value, "verdict_threshold": error.threshold,
+        "verdict_detail": error.detail or None,
+    }  # fmt: skip
+
+
 def _without_listed(rows: list[Row], ctx: Context) -> pa.RecordBatch:
     """`SCORED` rows; those that a list names get its reason, the first list's first."""
     batch = pa.RecordBatch.from_pylist(rows, schema=SCORED)
     lists = cast("dict[str, str]", ctx.params.get("lists", {}))
     radius = load_recipe_param(ctx).images.list_radius
-    reasons = batch.column("reason")
     for wanted in PICTURE_LISTS.values():
         if wanted in lists and batch.num_rows:
-            found = listed_at(ctx.store.root, lists[wanted], radius).listed(batch).column("listed")
-            reasons = pc.if_else(pc.and_(reasons.is_null(), found), wanted, reasons)
-    return batch.set_column(batch.schema.get_field_index("reason"), SCORED.field("reason"), reasons)
+            found = listed_at(ctx.store.root, lists[wanted], radius).listed(batch)
+            fresh = pc.and_(batch.column("reason").is_null(), found.column("listed"))
+            for name, value in (("verdict_detail", found.column("listed_by")), ("reason", pa.scalar(wanted))):
+                column = pc.if_else(fresh, value, batch.column(name))
+                batch = batch.set_column(batch.schema.get_field_index(name), SCORED.field(name), column)
+    return batch
 
 
 def _scored(unit: Unit, ctx: Context) -> Iterator[list[Row]]:
@@ -166,7 +176,7 @@ def encode_pack(unit: Unit, ctx: Context) -> None:
                 try:
                     stored = ctx.guard.call(f"{number:08x}", "decoder", reencode, data, policy, limits)
                 except RecordError as error:
-                    row["reason"] = error.reason
+                    row |= _verdict(error)
                     continue
                 if stored != data:
                     info = inspect_image(stored)

@@ -23,9 +23,11 @@ from plait.schemas.errors import ConfigError
 from plait.schemas.fetched import FETCH_URL
 from plait.schemas.manifest import Manifest
 from tests.archives import picture
+from tests.jobs.clusters import Saboteur
 from tests.jobs.sites import DOCUMENTS, MANNERS, site, write_archive
 
 HTTP = Options(images="http", shard_docs=8)
+SMALLER = '[images.reencode]\nlongest_side = 100\nformat = "webp"\n'
 
 
 def fetched(
@@ -79,9 +81,9 @@ def test_each_distinct_url_is_asked_once_and_its_picture_is_in_every_document(tm
     assert not (out / "work").exists()
 
 
-def _start(archive: Path, out: Path) -> subprocess.Popen[bytes]:
+def _start(archive: Path, out: Path, recipe: Path) -> subprocess.Popen[bytes]:
     command = [
-        sys.executable, "-m", "plait.jobs", "build", str(archive), "--out", str(out), "--recipe", "annotate",
+        sys.executable, "-m", "plait.jobs", "build", str(archive), "--out", str(out), "--recipe", str(recipe),
         "--extractor", "fast",
         "--images", "http", "--user-agent-contact", MANNERS.contact, "--host-rate", "0", "--workers", "2",
         "--shard-docs", "8", "--allow-loopback",
@@ -91,20 +93,27 @@ def _start(archive: Path, out: Path) -> subprocess.Popen[bytes]:
 
 @pytest.mark.slow
 def test_killed_in_a_fetch_it_repeats_only_what_was_in_flight(tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(f'name = "killed"\ndescription = "A test."\nextends = "annotate"\n{SMALLER}')
     with site(gate=25) as server:
         archive = write_archive(tmp_path / "pages.warc.gz", server.server.port)
         out = tmp_path / "out"
-        running = _start(archive, out)
+        running = _start(archive, out, recipe)
         assert server.reached.wait(60), running.stderr.read() if running.poll() is not None else "no request"
         os.killpg(running.pid, signal.SIGKILL)
         running.communicate()
         before = Counter(server.pictures)
         server.release()
-        again = _start(archive, out)
-        _, errors = again.communicate(timeout=120)
-        assert again.returncode == 0, errors.decode()
+        # Killed again when pictures have been encoded: nothing that was answered is asked for a third time.
+        again = _start(archive, out, recipe)
+        with Saboteur(Store(str(out)), "work/receipts/encode_images", lambda: os.killpg(again.pid, signal.SIGKILL)):
+            again.communicate(timeout=300)
+        assert again.returncode == -signal.SIGKILL
+        last = _start(archive, out, recipe)
+        _, errors = last.communicate(timeout=300)
+        assert last.returncode == 0, errors.decode()
         asked = Counter(server.pictures)
-        fresh = fetched(archive, tmp_path / "new", workers=1)
+        fresh = fetched(archive, tmp_path / "new", recipe=str(recipe), workers=1)
     repeated = [path for path, count in asked.items() if count > 1]
     assert 0 < len(before) < len(asked)  # it was killed in the middle
     assert len(repeated) <= 2 * MANNERS.host_concurrency  # a picture behind a redirect is two requests
@@ -171,7 +180,7 @@ def test_a_list_of_opted_out_urls_is_never_asked(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stored", ["", '[images.reencode]\nlongest_side = 100\nformat = "webp"\n'])
+@pytest.mark.parametrize("stored", ["", SMALLER])
 def test_a_filled_corpus_is_what_a_build_that_fetches_gives(stored: str, tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.toml"
     recipe.write_text(f'name = "filled"\ndescription = "A test."\nextends = "annotate"\n{stored}')

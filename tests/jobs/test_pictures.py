@@ -95,6 +95,9 @@ def test_pictures_on_lists_are_left_out_each_with_its_reason(archive: str, tmp_p
     reasons = Counter(str(row["reason"]) for row in drops(out))
     assert reasons["listed_bad"] == reasons["listed_benchmark"] == 1
     assert reasons["listed_opted_out"] == PAGES
+    assert {(row["reason"], row["detail"]) for row in drops(out)} >= {
+        ("listed_bad", "sha256"), ("listed_benchmark", "phash"), ("listed_opted_out", "sha256"),
+    }  # fmt: skip
     for row in drops(out):
         assert (row["url"] is None) == (row["reason"] == "listed_bad")  # no directory of what is known to be bad
     assert [row["reason"] for row in drops(out, "document")] == ["with_bad"]  # and the page that shows it goes

@@ -82,6 +82,19 @@ def test_row_keeps_nodes_in_reading_order_with_nulls():
     ]
 
 
+def test_what_a_limit_measured_is_in_the_ledger():
+    row = without_bytes(image(1, 0), "image_too_many_pixels") | {
+        "verdict_value": 9e9, "verdict_threshold": 4e7, "verdict_detail": "90000 x 100000",
+    }  # fmt: skip
+    other = without_bytes(image(1, 2), "image_undecodable") | {"verdict_detail": "no bytes"}
+    made = run([document(1, [picture(), text(), picture(), picture()])], [row, other, image(1, 3)])
+    drops = [(d["reason"], d["value"], d["threshold"], d["detail"]) for d in made.drops.to_pylist()]
+    assert drops == [
+        ("image_too_many_pixels", 9e9, "<= 4e+07", "90000 x 100000"),
+        ("image_undecodable", None, None, "no bytes"),
+    ]
+
+
 def test_slots_close_up_where_an_image_is_dropped():
     nodes = [picture(), text("one"), picture(), text("two")]
     made = run([document(1, nodes)], [without_bytes(image(1, 0), "image_unreadable"), image(1, 2)])
