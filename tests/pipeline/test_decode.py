@@ -11,32 +11,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageCms, ImageFile
+from PIL import Image, ImageFile
 
-from plait.pipeline.colour import to_rgb
 from plait.pipeline.decode import DecodeLimits, decode, inspect_image, open_image
 from plait.pipeline.picture_headers import FORMATS, jpeg_scans, sniff
 from plait.schemas.errors import RecordError
 from plait.schemas.reasons import REASONS
+from tests.pipeline.scenes import colour_at, encoded, scene
 
 HOSTILE = ("images_pillow_bad", "images_bad_jpeg", "images_bad_misc", "images_pillow_hopper")
-
-
-def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
-    file = io.BytesIO()
-    image.save(file, kind, **options)
-    return file.getvalue()
-
-
-def scene(width: int = 64, height: int = 48) -> Image.Image:
-    """A picture whose corners differ: red, green, blue, white from the top left, clockwise."""
-    pixels = np.zeros((height, width, 3), np.uint8)
-    half_y, half_x = height // 2, width // 2
-    pixels[:half_y, :half_x] = (255, 0, 0)
-    pixels[:half_y, half_x:] = (0, 255, 0)
-    pixels[half_y:, half_x:] = (0, 0, 255)
-    pixels[half_y:, :half_x] = (255, 255, 255)
-    return Image.fromarray(pixels)
 
 
 def reason_of(data: bytes, limits: DecodeLimits | None = None) -> str:
@@ -101,66 +84,6 @@ def test_a_damaged_exif_block_spoils_no_picture():
     data = encoded(scene(), "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff garbage")
     assert inspect_image(data).orientation == 1
     assert decode(data).size == (64, 48)
-
-
-def colour_at(image: Image.Image, place: tuple[int, int] = (5, 5)) -> tuple[int, ...]:
-    found = image.getpixel(place)
-    assert isinstance(found, tuple)
-    return found
-
-
-def test_transparency_is_over_white():
-    clear = Image.new("RGBA", (20, 20), (200, 0, 0, 0))
-    assert colour_at(decode(encoded(clear, "PNG"))) == (255, 255, 255)
-    half = Image.new("LA", (20, 20), (0, 128))
-    assert abs(colour_at(decode(encoded(half, "PNG")))[0] - 127) <= 1
-    palette = Image.new("P", (20, 20), 1)
-    palette.putpalette([255, 0, 0, 0, 0, 255])
-    data = encoded(palette, "PNG", transparency=1)
-    assert colour_at(decode(data)) == (255, 255, 255)
-    assert colour_at(decode(encoded(palette, "PNG"))) == (0, 0, 255)
-
-
-def test_sixteen_bits_keep_their_brightness():
-    values = np.linspace(0, 65535, 400, dtype=np.uint16).reshape(20, 20)
-    for kind in ("PNG", "TIFF"):
-        got = np.asarray(decode(encoded(Image.fromarray(values), kind)))[:, :, 0]
-        assert (got == values >> 8).all()
-
-
-@pytest.mark.parametrize("top", [1.0, 200.0, 3e9])
-def test_float_grey_is_scaled_and_nan_is_black(top):
-    values = np.linspace(0, top, 400, dtype=np.float32).reshape(20, 20)
-    values[0, 5] = np.nan
-    got = np.asarray(decode(encoded(Image.fromarray(values), "TIFF")))[:, :, 0]
-    assert got[0, 5] == 0
-    assert got[19, 19] == (255 if top != 200.0 else 200)
-
-
-def test_cmyk_becomes_rgb():
-    data = encoded(Image.new("CMYK", (20, 20), (0, 255, 255, 0)), "JPEG")
-    red, green, blue = colour_at(decode(data))
-    assert red > 230 and green < 40 and blue < 40
-
-
-def test_an_embedded_profile_is_applied_and_a_damaged_one_ignored():
-    lab = ImageCms.createProfile("LAB")
-    broken = encoded(scene(), "PNG", icc_profile=b"no profile at all")
-    assert colour_at(decode(broken)) == (255, 0, 0)
-    wrong = encoded(scene(), "PNG", icc_profile=ImageCms.ImageCmsProfile(lab).tobytes())
-    assert colour_at(decode(wrong)) == (255, 0, 0)
-    same = encoded(scene(), "PNG", icc_profile=ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
-    assert colour_at(decode(same)) == (255, 0, 0)
-
-
-def test_a_real_profile_changes_the_colours(shared_data):
-    data = (shared_data / "images_pillow_bad" / "xmp_tags_orientation.png").read_bytes()
-    with Image.open(io.BytesIO(data)) as image:
-        plain = np.asarray(image.convert("RGB")).astype(int)
-    stored, _ = open_image(data)
-    got = np.asarray(to_rgb(stored)).astype(int)
-    assert got.shape == plain.shape
-    assert np.abs(got - plain).max() > 3
 
 
 @pytest.mark.parametrize(
