@@ -35,7 +35,9 @@ SparkMaster = Annotated[str | None, typer.Option("--spark-master", help="Of a cl
 Contact = Annotated[
     str, typer.Option("--user-agent-contact", help="Your web page or e-mail address, told to every server asked.")
 ]
-OptOutList = Annotated[str, typer.Option("--opt-out", help="File of domains and URLs, one a line, never to be asked.")]
+OptOutList = Annotated[
+    str, typer.Option("--opt-out", help="File of domains and URLs that are neither asked nor taken.")
+]
 HostRate = Annotated[float, typer.Option("--host-rate", help="Requests a second at one host; 0 for no limit.")]
 HostConcurrency = Annotated[int, typer.Option("--host-concurrency", help="Requests at a time at one host.")]
 FetchConcurrency = Annotated[int, typer.Option("--fetch-concurrency", help="Requests at a time of one worker.")]
@@ -126,12 +128,16 @@ def fill(
     host_rate: HostRate = 10.0,
     host_concurrency: HostConcurrency = 4,
     fetch_concurrency: FetchConcurrency = 128,
+    engine: EngineName = "local",
+    ray_address: RayAddress = None,
+    spark_master: SparkMaster = None,
     allow_loopback: AllowLoopback = False,
 ) -> None:
     """Fetch the pictures of a corpus built with --images urls, into a new corpus.
 
     [dim]plait fill urls-corpus --out corpus --user-agent-contact https://lab.example/crawl[/dim]
     """
+    from plait.jobs.engines import EngineChoice
     from plait.jobs.fetching import Fetching
     from plait.jobs.filling import fill as run
     from plait.jobs.summary import summary
@@ -139,7 +145,8 @@ def fill(
     told = telling(context)
     with errors():
         fetching = Fetching(user_agent_contact, opt_out, host_rate, host_concurrency, fetch_concurrency, allow_loopback)
-        manifest = run(corpus, out, fetching, workers=workers, watcher=told.watcher())
+        choice = EngineChoice(engine, workers, ray_address, spark_master)
+        manifest = run(corpus, out, fetching, engine=choice, watcher=told.watcher())
         for part in summary(out, manifest):
             told.say(part)
 
