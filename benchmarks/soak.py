@@ -54,6 +54,9 @@ class Memory:
         self._stop.set()
         self._thread.join()
 
+    def note(self, text: str) -> None:
+        pass
+
     def stage(self, name: str, units: int) -> None:
         """A stage begins."""
         self._begun = time.monotonic()

@@ -40,7 +40,6 @@ _NEEDED: dict[str, tuple[str, str, str]] = {
     "bff_ngram_overlap": ("document", "bff", "Share of 13-grams seen before in the crawl by a Bloom filter (MINT-1T)."),
     "aesthetic": ("image", "aesthetic_model", "LAION's aesthetic score, 1 to 10."),
     "csam": ("image", "thorn_safer", "Thorn Safer's score (proprietary)."),
-    "clip_similarity": ("image", "clip_model", "Cosine of the picture and its best sentence by CLIP ViT-L/14."),
     "opted_out_url": ("image", "spawning_list", "Whether Spawning's list names the image's URL, 0 or 1."),
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Mapping
 
 import numpy as np
 import pyarrow as pa
@@ -116,6 +117,7 @@ def assembled_columns(
     images: np.ndarray,
     nsfw_max: np.ndarray | None = None,
     bad_images: np.ndarray | None = None,
+    more: Mapping[str, pa.Array] | None = None,
 ) -> pa.RecordBatch:
     """The columns that document rules at assembly read.
 
@@ -124,12 +126,14 @@ def assembled_columns(
         images: int64, images left in every document.
         nsfw_max: highest score of the document's pictures, NaN where none has one; None: of no document.
         bad_images: int64, pictures of the document that are known to be bad; None: in no document.
+        more: further columns that are known of them.
 
     Returns:
         Those columns with ``images``, ``nsfw_max``, ``bad_images`` and, where ``words`` is stored,
         ``words_per_image`` (null without an image).
     """
     columns = {name: documents.column(name) for name in documents.schema.names if name not in ("nodes", "images")}
+    columns |= dict(more or {})
     columns["images"] = pa.array(images, _INT)
     rows = documents.num_rows
     columns["nsfw_max"] = pa.array(np.full(rows, np.nan) if nsfw_max is None else nsfw_max, _FLOAT, from_pandas=True)

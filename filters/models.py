@@ -94,12 +94,15 @@ def available(need: str, recipe: Recipe) -> bool:
     """Whether something that a rule requires is here.
 
     "quality_model", "blocked_domains" and "blocked_urls" are files that the recipe's ``[resources]`` names;
-    "nsfw_model" is there with the extra ``plait[nsfw]``; anything else (a KenLM model, openLID, Thorn's hashes,
+    "nsfw_model" is there with the extra ``plait[nsfw]``; "clip_model" where ``[clip]`` names
+    one; anything else (a KenLM model, openLID, Thorn's hashes,
     OmniCorpus' classifiers) is not part of plait and never available.
 
     Raises:
         ConfigError: where the recipe names a file that is not there.
     """
+    if need == "clip_model":
+        return recipe.clip.model is not None
     named = {
         "quality_model": recipe.resources.quality_model,
         "blocked_domains": recipe.resources.blocked_domains,

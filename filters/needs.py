@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from plait.filters import external
+from plait.filters import clip_scores, external
 
 REQUIRES: dict[str, str] = {
     **external.REQUIRES,
+    **clip_scores.REQUIRES,
     "quality": "quality_model",
     "blocked_domain": "blocked_domains",
     "blocked_url": "blocked_urls",

@@ -16,6 +16,7 @@ from typing import Annotated, Literal
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from plait.filters.clip_settings import Clip
 from plait.filters.conditions import Compare, ConditionError, Constant, Member, Name, leaves, names, parse
 from plait.filters.edits import DOCUMENT_EDITS, EDITS
 from plait.filters.needs import REQUIRES
@@ -136,6 +137,7 @@ class _File(_Section):
     extract: Extract = Extract()
     dedup: Dedup = Dedup()
     images: Images = Images()
+    clip: Clip = Clip()
     resources: Resources = Resources()
     rule: list[_RuleEntry] = []
 
@@ -163,6 +165,7 @@ class Recipe(_Section):
     extract: Extract = Extract()
     dedup: Dedup = Dedup()
     images: Images = Images()
+    clip: Clip = Clip()
     resources: Resources = Resources()
     columns: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()
@@ -214,7 +217,7 @@ def _keys_at(place: tuple[str | int, ...]) -> list[str]:
     """Keys that the file may have where a key was not expected."""
     sections: dict[str, type[BaseModel]] = {
         "limits": Limits, "extract": Extract, "dedup": Dedup, "images": Images, "resources": Resources,
-        "rule": _RuleEntry, "minhash": MinHash, "reencode": Reencoding,
+        "rule": _RuleEntry, "minhash": MinHash, "reencode": Reencoding, "clip": Clip,
     }  # fmt: skip
     model: type[BaseModel] = _File
     for part in place[:-1]:
@@ -359,6 +362,9 @@ def _load(name_or_path: str, seen: tuple[str, ...]) -> tuple[_File, dict[str, ob
             key: [str(folder / part) for part in value] if isinstance(value, list) else str(folder / value)
             for key, value in files.items()
         }
+    clip = data.get("clip")
+    if folder is not None and isinstance(clip, dict) and (folder / str(clip.get("model"))).is_dir():
+        clip["model"] = str(folder / clip["model"])
     if file.extends is None:
         return _File.model_validate(data), data, where
     parent = file.extends
@@ -398,6 +404,6 @@ def load_recipe(name_or_path: str) -> Recipe:
     return Recipe(
         name=file.name, description=file.description, extends=file.extends, passes=file.passes,
         order_seed=file.order_seed, mask_pii=file.mask_pii, missing=file.missing, limits=file.limits,
-        extract=file.extract, dedup=file.dedup, images=file.images, resources=file.resources,
+        extract=file.extract, dedup=file.dedup, images=file.images, clip=file.clip, resources=file.resources,
         columns=_columns(file.scores, rules, where, file.resources.quality_model is not None), rules=rules,
     )  # fmt: skip

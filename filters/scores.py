@@ -10,6 +10,7 @@ import pyarrow as pa
 from plait.filters import (
     boilerplate,
     chinese,
+    clip_scores,
     composition,
     context,
     external,
@@ -41,7 +42,7 @@ SCORES: dict[str, Score] = {
     for family in (
         language.SCORES, length.SCORES, composition.SCORES, gopher.SCORES, repetition.SCORES, phrases.SCORES,
         wordlists.SCORES, boilerplate.SCORES, context.SCORES, obelics.SCORES, chinese.SCORES, page_scores.SCORES,
-        image_scores.SCORES, external.SCORES, _QUALITY,
+        image_scores.SCORES, clip_scores.SCORES, external.SCORES, _QUALITY,
     )
     for score in family
 }  # fmt: skip

@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Protocol
 
 from plait.filters.recipe import Recipe, load_recipe
+from plait.jobs.clip import ClipChoice, ClipPlan, plan_clip, without_paths
 from plait.jobs.engine import Engine
 from plait.jobs.engines import EngineChoice
 from plait.jobs.evaluation import Evaluation, open_evaluation
@@ -18,7 +19,7 @@ from plait.jobs.flow import Flow, Options
 from plait.jobs.listings import OptOutList, PictureLists, open_opt_out, picture_lists
 from plait.jobs.progress import Silent, Watcher
 from plait.jobs.publish import publish
-from plait.jobs.requirements import missing_requirements
+from plait.jobs.requirements import missing_requirements, ways
 from plait.jobs.selection import Selection
 from plait.jobs.store import Store
 from plait.jobs.suppression import Suppression, keep_suppression, open_suppression
@@ -56,6 +57,7 @@ class Plan:
     lists: PictureLists = field(default_factory=lambda: PictureLists({}))  # pictures that are left out
     suppression: Suppression | None = None  # what was taken down elsewhere and must stay out
     evaluation: Evaluation | None = None  # text that must stay out
+    clip: ClipPlan | None = None  # the model that pictures and texts are compared with
 
     def to_json(self) -> str:
         """What the build's folder remembers; equal for the same inputs, wherever they lie, and the same settings."""
@@ -75,6 +77,8 @@ class Plan:
             plan["suppression"] = self.suppression.digest
         if self.evaluation is not None:
             plan["evaluation"] = self.evaluation.digest
+        if self.clip is not None:
+            plan["clip"] = self.clip.params()
         return json.dumps(plan, sort_keys=True, indent=1)
 
 
@@ -87,6 +91,7 @@ def make_plan(
     fetching: Fetching | None = None,
     suppress: str | None = None,
     contamination: Sequence[str] = (),
+    clip: ClipChoice | None = None,
 ) -> Plan:
     """Check everything that can be checked before a byte is written.
 
@@ -111,7 +116,12 @@ def make_plan(
         extract = checked.extract.model_copy(update={"require_image": False})
         on_images = [rule.name for rule in checked.rules if IMAGE_SCORES.intersection(rule.scores)]
         checked = checked.model_copy(update={"extract": extract}).skipping(on_images)
+    clip = clip or ClipChoice()
+    if options.images != "none":
+        checked = clip.over(checked)
     checked, missing = missing_requirements(checked)
+    clips = plan_clip(checked, device=clip.device, cache=clip.cache) if options.images != "none" else None
+    checked = without_paths(checked, clips)
     fetching = fetching or Fetching()
     fetch = plan_fetch(fetching, checked.limits.image_bytes) if options.images == "http" else None
     opt_out = open_opt_out(fetching.opt_out)
@@ -121,7 +131,7 @@ def make_plan(
     # From here on the text's digest stands for the files, whose place says nothing of the corpus.
     checked = checked.model_copy(update={"resources": checked.resources.model_copy(update={"evaluation_text": []})})
     lists = picture_lists(checked)
-    return Plan(tuple(chosen.archives()), checked, options, missing, fetch, opt_out, lists, listed, evaluation)
+    return Plan(tuple(chosen.archives()), checked, options, missing, fetch, opt_out, lists, listed, evaluation, clips)
 
 
 def _one_of(option: str, value: str, known: Sequence[str]) -> None:
@@ -181,6 +191,7 @@ def _difference(found: str, wanted: str) -> str:
         "lists": "other lists of pictures",
         "suppression": "another suppression list",
         "evaluation": "other evaluation text",
+        "clip": "another CLIP model or device",
         "version": "another plait",
     }
     return " and ".join(names[key] for key in names if theirs.get(key) != ours.get(key))
@@ -197,6 +208,7 @@ def build(
     fetching: Fetching | None = None,
     suppress: str | None = None,
     contamination: Sequence[str] = (),
+    clip: ClipChoice | None = None,
     watcher: Watcher | None = None,
     engine: str | EngineChoice = "local",
 ) -> Manifest:
@@ -215,6 +227,7 @@ def build(
         suppress: corpus, or its suppression list: what was taken down there stays out of this one.
         contamination: files of evaluation text, beside those that the recipe names: documents that contain 13 words in
             a row of any item are dropped.
+        clip: CLIP model, device and cache, over the recipe's.
         watcher: is told of progress.
         engine: "local", "ray" or "spark", or a choice that says where the cluster is.
 
@@ -230,7 +243,7 @@ def build(
     choice.check()
     plan = make_plan(
         inputs, recipe=recipe, options=options, extractor=extractor, fetching=fetching, suppress=suppress,
-        contamination=contamination,
+        contamination=contamination, clip=clip,
     )  # fmt: skip
     store = Store(out)
     running = choice.open(store)
@@ -244,13 +257,15 @@ def run_plan(plan: Plan, store: Store, engine: Engine, watcher: Watcher, began: 
     """Run a checked build on an engine, publish it, clean up."""
     done = claim(store, plan)
     if done is None:
+        for missing in plan.missing:
+            watcher.note(f"left out, because something is missing: {missing}{ways((missing,))}")
         plan.opt_out.keep(store)
         plan.lists.keep(store)
         evaluation = {} if plan.evaluation is None else plan.evaluation.keep(store)
         flow = Flow(
             engine, watcher, plan.recipe, plan.options, plan.archives, plan.fetch,
             suppression=keep_suppression(store, plan.suppression), opt_out=plan.opt_out.path, lists=plan.lists.paths,
-            evaluation=evaluation,
+            evaluation=evaluation, clip=plan.clip,
         )  # fmt: skip
         shards = flow.run()
         try:

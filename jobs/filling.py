@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from plait.filters.recipe import Recipe
 from plait.jobs.auditing import open_manifest
 from plait.jobs.building import BUILD_VERSION, claim, plait_version
+from plait.jobs.clip import ClipChoice, ClipPlan, plan_clip, without_paths
 from plait.jobs.engines import EngineChoice
 from plait.jobs.fetching import Fetching, FetchPlan, plan_fetch
 from plait.jobs.flow import Flow, Options
@@ -34,6 +35,7 @@ class FillPlan:
     options: Options
     fetch: FetchPlan
     lists: PictureLists
+    clip: ClipPlan | None = None
 
     def to_json(self) -> str:
         """What the folder remembers: equal for the same corpus, wherever it lies, and the same settings."""
@@ -45,6 +47,8 @@ class FillPlan:
             "fetch": self.fetch.params(),
             "lists": self.lists.paths,
         }
+        if self.clip is not None:
+            plan["clip"] = self.clip.params()
         return json.dumps(plan, sort_keys=True, indent=1)
 
     def units(self) -> list[Unit]:
@@ -60,7 +64,7 @@ class FillPlan:
         return units
 
 
-def make_fill(corpus: str, fetching: Fetching) -> FillPlan:
+def make_fill(corpus: str, fetching: Fetching, clip: ClipChoice | None = None) -> FillPlan:
     """Check everything that can be checked before a byte is written.
 
     Raises:
@@ -75,8 +79,11 @@ def make_fill(corpus: str, fetching: Fetching) -> FillPlan:
         )
     recipe = Recipe.model_validate_json(manifest.recipe.text)
     options = Options("http", manifest.formats, int(manifest.options.get("shard_docs") or 1000))
+    clip = clip or ClipChoice()
+    clips = plan_clip(clip.over(recipe), device=clip.device, cache=clip.cache)
+    recipe = without_paths(clip.over(recipe), clips)
     fetch = plan_fetch(fetching, recipe.limits.image_bytes)
-    return FillPlan(corpus, manifest, recipe, options, fetch, picture_lists(recipe))
+    return FillPlan(corpus, manifest, recipe, options, fetch, picture_lists(recipe), clips)
 
 
 def fill(
@@ -84,6 +91,7 @@ def fill(
     out: str,
     fetching: Fetching,
     *,
+    clip: ClipChoice | None = None,
     workers: int | None = None,
     watcher: Watcher | None = None,
     engine: str | EngineChoice = "local",
@@ -98,6 +106,7 @@ def fill(
         corpus: path or fsspec URL of a corpus built with ``--images urls``; it is not changed.
         out: folder of the new corpus: empty, absent, or this same fill's.
         fetching: contact and manners.
+        clip: CLIP model, device and cache; a corpus made with a model of a folder needs the folder again.
         workers: processes; None is one a core.
         watcher: is told of progress.
         engine: as `plait.jobs.build`.
@@ -108,7 +117,7 @@ def fill(
     """
     began = time.monotonic()
     choice = EngineChoice(engine, workers) if isinstance(engine, str) else engine
-    plan = make_fill(corpus, fetching)
+    plan = make_fill(corpus, fetching, clip)
     store = Store(out)
     running = choice.open(store)
     try:
@@ -120,7 +129,7 @@ def fill(
             kept = keep_suppression(store, listed)
             flow = Flow(
                 running, watcher or Silent(), plan.recipe, plan.options, (), plan.fetch,
-                suppression=kept, lists=plan.lists.paths,
+                suppression=kept, lists=plan.lists.paths, clip=plan.clip,
             )  # fmt: skip
             shards = flow.refill(plan.units(), plan.manifest.scores)
             with Store(corpus).open_read(plan.manifest.lists.inputs) as file:

@@ -11,6 +11,7 @@ from plait.dedup.buckets import BAND_ROW
 from plait.dedup.keys import KEYS
 from plait.dedup.paragraphs import PARAGRAPH, REMOVED_NODE
 from plait.filters.recipe import MinHash, Recipe
+from plait.jobs.clip import ClipPlan, ClipStages
 from plait.jobs.engine import Engine
 from plait.jobs.fetching import FetchPlan
 from plait.jobs.progress import Watcher
@@ -18,7 +19,7 @@ from plait.jobs.settings import archive_param, recipe_param
 from plait.jobs.units import dedup, fetch, images, order, paragraphs
 from plait.jobs.units.pictures import nsfw_identity
 from plait.jobs.work import ORDER, Json, Shuffle, Source, Stage, Unit
-from plait.pipeline.assemble import ASSEMBLE_IMAGE
+from plait.pipeline.assemble import PLACED_IMAGE
 from plait.pipeline.occurrences import LOCATE_IN, LOCATE_ORDER
 from plait.pipeline.read.inputs import Archive
 from plait.pipeline.revisits import ANSWER, ANSWER_ORDER, HOP_IN, HOP_ORDER
@@ -63,9 +64,11 @@ class Flow:
     evaluation: Mapping[str, Json] = field(default_factory=dict)  # setting of stages that look for evaluation text
     opt_out: str | None = None  # path of the list of domains and URLs that asked not to be used
     lists: Mapping[str, str] = field(default_factory=dict)  # reason -> path of a list of pictures that are left out
+    clip: ClipPlan | None = None  # the model that pictures and texts are compared with
     inputs: pa.Table | None = None  # INPUT_LIST of the corpus that is filled
     receipts: dict[str, list[Receipt]] = field(default_factory=dict)
     shards: int = 0
+    _features: list[Output] = field(default_factory=list)  # of pictures, by shard
 
     # Running ----------------------------------------------------------------------------------------------------
 
@@ -287,8 +290,10 @@ class Flow:
             attached = self._shuffle(Shuffle(attach, sources, images.ATTACH_IN, images.ATTACH_ORDER))
             missing += _tables(attached, "missing")
             rows = self._count(_tables(attached, "images"))
+            if self.clip is not None and rows:
+                self._features = self._clip_stages(self.clip).features(rows)
         place = self._stage("place", "images:place", {"shards": self.shards})
-        columns = pa.schema([*ASSEMBLE_IMAGE, images.IMAGE.field("order_key")])
+        columns = pa.schema([*PLACED_IMAGE, images.IMAGE.field("order_key")])
         shuffle = Shuffle(place, (Source((*rows, *missing)),), columns, images.PLACE_ORDER, (), ORDER, self.shards)
         return _tables(self._shuffle(shuffle), "images")
 
@@ -298,7 +303,7 @@ class Flow:
             return []
         once = self._stage("wanted", "images:list_wanted")
         listed = self._shuffle(Shuffle(once, (Source(tuple(wanted)),), images.WANTED, images.WANTED_ORDER))
-        acquire = self._stage("acquire", "images:acquire", {"recipe": recipe_param(self.recipe, stage="assemble")})
+        acquire = self._stage("acquire", "images:acquire", {"recipe": recipe_param(self.recipe, stage="images")})
         packs = self._units(acquire, self._by_archive(listed, "wanted"))
         return [_pack(receipt, receipt.tables("pack")[0], receipt.tables("index")[0]) for receipt in packs]
 
@@ -350,21 +355,31 @@ class Flow:
         files = tuple(_tables(grouped, "images"))
         return _tables(self._shuffle(Shuffle(rank, (Source(files),), images.IMAGE, images.IMAGE_ORDER)), "images")
 
+    def _clip_stages(self, plan: ClipPlan) -> ClipStages:
+        return ClipStages(plan, self.recipe, self.shards, self._units, self._shuffle)
+
     def _assemble(self, ordered: list[Receipt], found: list[Output]) -> list[Receipt]:
+        mode = "archive" if self.fetch is not None else self.options.images
         params: dict[str, Json] = {
             "recipe": recipe_param(self.recipe, stage="assemble"),
-            "images": "archive" if self.fetch is not None else self.options.images,
+            "images": mode,
             "formats": list(self.options.formats),
         }
         stage = self._stage("assemble", "assemble:assemble_shard", params)
         of_shard = {output.part: output for output in found}
+        documents = _tables(ordered, "documents")
+        matched: dict[int, tuple[Output, Output]] = {}
+        if self.clip is not None and self._features:
+            matched = self._clip_stages(self.clip).match(documents, found, self._features, mode)
         units = []
-        for output in sorted(_tables(ordered, "documents"), key=lambda output: output.part or 0):
-            rows = of_shard.get(output.part)
+        for output in sorted(documents, key=lambda output: output.part or 0):
+            rows, spans = matched.get(output.part or 0, (of_shard.get(output.part), None))
             payload: dict[str, Json] = {
                 "shard": output.part, "documents": output.path, "images": None if rows is None else rows.path,
+                "spans": None if spans is None else spans.path,
             }  # fmt: skip
-            inputs = (str(output.part), output.sha256, "" if rows is None else rows.sha256)
+            inputs: tuple[str, ...] = (str(output.part), output.sha256, "" if rows is None else rows.sha256)
+            inputs += () if spans is None else (spans.sha256,)
             units.append(Unit(inputs, f"shard {output.part}", payload))
         return self._units(stage, units)
 

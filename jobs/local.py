@@ -21,10 +21,12 @@ MAX_ATTEMPTS = 4
 class _Worker:
     """A worker process and the unit it has in hand."""
 
-    def __init__(self, store: Store):
+    def __init__(self, store: Store, gpu: int | None = None):
         to_worker, from_worker = os.pipe(), os.pipe()
         command = [sys.executable, "-m", "plait.jobs.worker", str(to_worker[0]), str(from_worker[1]), store.root]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "ARROW_IO_THREADS": "2"}
+        if gpu is not None:
+            environment["CUDA_VISIBLE_DEVICES"] = str(gpu)
         self.process = subprocess.Popen(
             command, pass_fds=(to_worker[0], from_worker[1]), stdin=subprocess.DEVNULL, env=environment
         )
@@ -33,6 +35,7 @@ class _Worker:
         self._send = Connection(to_worker[1], readable=False)
         self.answers = Connection(from_worker[0], writable=False)
         self.unit: int | None = None
+        self.gpu = gpu
 
     def give(self, number: int, task: Stage | Shuffle, unit: Unit) -> None:
         self.unit = number
@@ -58,11 +61,25 @@ class LocalEngine:
             raise ConfigError(f"--workers must be 1 or more, not {workers}")
         self._store = store
         self._size = workers
+        self._gpus = False  # whether the workers see one GPU each
         self._workers: list[_Worker] = []
 
     def run(self, stage: Stage, units: Sequence[Unit], progress: Progress) -> list[Receipt]:
-        """Run independent units; see `Engine.run`."""
-        return self._run(stage, stage, units, progress)
+        """Run independent units; see `Engine.run`.
+
+        Units that run a model go to as many workers as have CPU threads or a GPU of their own; these keep the model
+        they have loaded, and end with the stage.
+        """
+        if not stage.threads:
+            return self._run(stage, stage, units, progress)
+        whole, self._gpus = self._size, stage.device == "cuda"
+        self.close()
+        try:
+            self._size = _gpus() if self._gpus else max(1, whole // stage.threads)
+            return self._run(stage, stage, units, progress)
+        finally:
+            self.close()
+            self._size, self._gpus = whole, False
 
     def shuffle(self, shuffle: Shuffle, progress: Progress) -> list[Receipt]:
         """Run the parts of a relational step; see `Engine.shuffle`."""
@@ -107,12 +124,16 @@ class LocalEngine:
             if not idle:
                 if len(self._workers) >= self._size:
                     return
-                worker = _Worker(self._store)
+                worker = _Worker(self._store, self._free_gpu() if self._gpus else None)
                 self._workers.append(worker)
                 idle.append(worker)
             number = waiting.pop()
             attempts[number] += 1
             idle.pop().give(number, task, units[number])
+
+    def _free_gpu(self) -> int:
+        taken = {worker.gpu for worker in self._workers}
+        return next(number for number in range(self._size) if number not in taken)
 
     def _answer(self, worker: _Worker) -> tuple[int, Receipt | ConfigError | UnitError]:
         number = worker.unit
@@ -128,3 +149,10 @@ class LocalEngine:
             return number, UnitError(f"the worker process ended with code {code} in the middle of a unit")
         answer: Receipt | ConfigError | UnitError = value
         return number, answer
+
+
+def _gpus() -> int:
+    """GPUs of this machine; the plan has seen that there is one."""
+    import torch
+
+    return max(1, int(torch.cuda.device_count()))

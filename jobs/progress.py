@@ -17,6 +17,9 @@ from plait.schemas.receipts import Receipt
 class Watcher(Protocol):
     """Somebody who is told of a build's progress."""
 
+    def note(self, text: str) -> None:
+        """Something that the user should know before the build begins."""
+
     def stage(self, name: str, units: int) -> None:
         """A stage begins with so many units."""
 
@@ -29,6 +32,9 @@ class Watcher(Protocol):
 
 class Silent:
     """Says nothing."""
+
+    def note(self, text: str) -> None:
+        """Nothing."""
 
     def stage(self, name: str, units: int) -> None:
         """Nothing."""
@@ -45,6 +51,11 @@ class Watchers:
 
     def __init__(self, told: Sequence[Watcher]):
         self._told = told
+
+    def note(self, text: str) -> None:
+        """Something that the user should know."""
+        for watcher in self._told:
+            watcher.note(text)
 
     def stage(self, name: str, units: int) -> None:
         """A stage begins."""
@@ -99,6 +110,10 @@ class Terminal:
         self._bars: Progress | None = None
         self._task: TaskID | None = None
         self._said = 0.0
+
+    def note(self, text: str) -> None:
+        """Say it on a line of its own."""
+        self._console.print(text, markup=False, highlight=False)
 
     def stage(self, name: str, units: int) -> None:
         """Show a bar."""

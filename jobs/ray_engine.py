@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from plait.jobs.engine import Progress
 from plait.jobs.exchange import PART, Exchange
-from plait.jobs.remote import ATTEMPTS, do_unit, finished, receipt_of
+from plait.jobs.remote import ATTEMPTS, ModelWorker, do_unit, finished, receipt_of
 from plait.jobs.scan import pieces
 from plait.jobs.sorted_rows import sort_table
 from plait.jobs.store import Store
@@ -78,7 +78,7 @@ class RayEngine:
         A task that is lost with its worker or its node is run again by Ray, elsewhere; so is one that fails with
         `UnitError`. No more are submitted than keep the cluster busy.
         """
-        return self._tasks(stage, units, progress, None)
+        return self._models(stage, units, progress) if stage.threads else self._tasks(stage, units, progress, None)
 
     def shuffle(self, shuffle: Shuffle, progress: Progress) -> list[Receipt]:
         """Move rows to their parts with Ray Data and run the parts where they arrive; see `Engine.shuffle`."""
@@ -123,6 +123,57 @@ class RayEngine:
                     answer = ray.get(ref)
                 done[number] = receipt_of(answer)
                 progress(done[number])
+        return [done.pop(number) for number in range(len(units))]
+
+    def _models(self, stage: Stage, units: Sequence[Unit], progress: Progress) -> list[Receipt]:
+        """Units that run a model: a pool of actors with a GPU or the model's CPU threads each, for the stage's life.
+
+        No actor has more than `AHEAD` units at a time. Ray starts a lost actor again; a unit that fails goes to the
+        next free one.
+        """
+        import ray
+
+        done = finished(self._store, stage, units)
+        for receipt in done.values():
+            progress(receipt)
+        waiting = [number for number in reversed(range(len(units))) if number not in done]
+        if not waiting:
+            return [done.pop(number) for number in range(len(units))]
+        have = ray.cluster_resources()
+        gpus = 1 if stage.device == "cuda" else 0
+        cpus = min(stage.threads, max(1, int(have.get("CPU", 1))))
+        room = int(have.get("GPU", 0)) if gpus else int(have.get("CPU", 1)) // cpus
+        options = {"num_cpus": cpus, "num_gpus": gpus, "memory": stage.memory}
+        kind = ray.remote(ModelWorker).options(max_restarts=ATTEMPTS - 1, max_task_retries=ATTEMPTS - 1, **options)
+        actors = [kind.remote() for _ in range(max(1, min(room, len(waiting))))]
+        running: dict[ObjectRef, tuple[int, int]] = {}
+        load = Counter[int]()
+        attempts = Counter[int]()
+        try:
+            while len(done) < len(units):
+                while waiting:
+                    free = min(range(len(actors)), key=load.__getitem__)
+                    if load[free] >= AHEAD:
+                        break
+                    number = waiting.pop()
+                    attempts[number] += 1
+                    load[free] += 1
+                    running[actors[free].do_unit.remote(self._store.root, stage, units[number])] = (number, free)
+                for ref in ray.wait(list(running), num_returns=1)[0]:
+                    number, actor = running.pop(ref)
+                    load[actor] -= 1
+                    try:
+                        with _as_unit_error():
+                            done[number] = receipt_of(ray.get(ref))
+                    except UnitError:
+                        if attempts[number] >= ATTEMPTS:
+                            raise
+                        waiting.append(number)
+                    else:
+                        progress(done[number])
+        finally:
+            for worker in actors:
+                ray.kill(worker)
         return [done.pop(number) for number in range(len(units))]
 
     def _exchange(self, shuffle: Shuffle, done: Collection[int]) -> Iterator[bytes]:

@@ -36,6 +36,14 @@ def do_unit(root: str, stage: Stage, unit: Unit, rows: Iterable[pa.RecordBatch] 
         raise UnitError(f"{unit.label} of {stage.name}: {traceback.format_exc()}") from error
 
 
+class ModelWorker:
+    """A long-lived worker of a stage that runs a model: what a unit has loaded, the next one finds loaded."""
+
+    def do_unit(self, root: str, stage: Stage, unit: Unit) -> bytes:
+        """As the function."""
+        return do_unit(root, stage, unit)
+
+
 def receipt_of(answer: bytes) -> Receipt:
     """What `do_unit` answered.
 

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from plait.filters.clip_scores import NEED
 from plait.filters.models import available, lid176
 from plait.filters.recipe import Recipe
+from plait.pipeline.clip.model import WAYS
 from plait.schemas.errors import ConfigError
+
+
+def ways(missing: tuple[str, ...]) -> str:
+    """How to give what is missing, as a further clause; "" where the names say enough."""
+    return f"; {WAYS}" if any(NEED in entry for entry in missing) else ""
 
 
 def missing_requirements(recipe: Recipe) -> tuple[Recipe, tuple[str, ...]]:
@@ -24,6 +31,6 @@ def missing_requirements(recipe: Recipe) -> tuple[Recipe, tuple[str, ...]]:
     if named and recipe.missing == "refuse":
         raise ConfigError(
             f"the recipe {recipe.name} needs what is not here ({'; '.join(named)}); "
-            'supply it, or set missing = "skip" to build a partial corpus'
+            'supply it, or set missing = "skip" to build a partial corpus' + ways(named)
         )
     return recipe.skipping(lacking), named

@@ -7,6 +7,7 @@ import tempfile
 from dataclasses import asdict, fields
 from pathlib import Path
 
+from plait.filters.clip_settings import Clip
 from plait.filters.recipe import Dedup, Images, Recipe
 from plait.jobs.context import Context
 from plait.jobs.work import Json, Unit
@@ -21,13 +22,15 @@ def recipe_param(recipe: Recipe, *, stage: str) -> Json:
 
     Args:
         recipe: whole.
-        stage: "text" or "assemble".
+        stage: "text"; "images" for what looks at single pictures; "assemble" for what looks at pictures and texts
+            together, with the rules of that stage.
     """
     rules = tuple(rule for rule in recipe.rules if rule.stage == stage)
     dedup = Dedup(node_similarity=recipe.dedup.node_similarity) if stage == "text" else Dedup()
     cut = recipe.model_copy(
         update={"rules": rules, "description": "", "name": "", "dedup": dedup}
         | ({"images": Images()} if stage == "text" else {})
+        | ({} if stage == "assemble" else {"clip": Clip()})
     )
     return cut.model_dump_json()
 

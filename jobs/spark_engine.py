@@ -22,6 +22,7 @@ from plait.schemas.errors import ConfigError, UnitError
 from plait.schemas.receipts import Receipt
 
 if TYPE_CHECKING:
+    from pyspark.resource import ResourceProfile
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.types import StructType
 
@@ -151,12 +152,13 @@ class SparkEngine:
 
     def _wave(self, stage: Stage, units: list[Unit], empty: bool) -> DataFrame:
         root = self._store.root
+        profile = _profile(stage) if stage.threads and not self._spark.sparkContext.master.startswith("local") else None
 
         def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             for number in _numbers(batches):
                 yield _answer(do_unit(root, stage, units[number], () if empty else None))
 
-        return self._spread(len(units), run, ANSWER)
+        return self._spread(len(units), run, ANSWER, profile)
 
     def _exchange(self, shuffle: Shuffle, done: Collection[int]) -> list[bytes]:
         from pyspark.sql import functions as sql
@@ -183,10 +185,14 @@ class SparkEngine:
         return self._collect(moved.sortWithinPartitions(*columns).mapInArrow(run_parts, _spark(ANSWER)))
 
     def _spread(
-        self, count: int, function: Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]], schema: pa.Schema
+        self,
+        count: int,
+        function: Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]],
+        schema: pa.Schema,
+        profile: ResourceProfile | None = None,
     ) -> DataFrame:
         """Rows that a function gives for numbers below ``count``, each of them a task."""
-        return self._spark.range(0, count, 1, count).mapInArrow(function, _spark(schema))
+        return self._spark.range(0, count, 1, count).mapInArrow(function, _spark(schema), profile=profile)
 
     def _collect(self, answers: DataFrame) -> list[bytes]:
         from py4j.protocol import Py4JError
@@ -202,6 +208,19 @@ def _spark(schema: pa.Schema) -> StructType:
     from pyspark.sql.pandas.types import from_arrow_schema
 
     return from_arrow_schema(schema)
+
+
+def _profile(stage: Stage) -> ResourceProfile:
+    """What a task that runs a model takes of an executor: its threads, and a GPU where it runs on one.
+
+    Python workers are used again for the tasks of a stage, so each loads its model once.
+    """
+    from pyspark.resource import ResourceProfileBuilder, TaskResourceRequests
+
+    wanted = TaskResourceRequests().cpus(stage.threads)
+    if stage.device == "cuda":
+        wanted = wanted.resource("gpu", 1)
+    return ResourceProfileBuilder().require(wanted).build
 
 
 def _answer(answer: bytes) -> pa.RecordBatch:

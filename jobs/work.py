@@ -37,6 +37,9 @@ class Stage:
         guarded: whether it runs parsers that may hang or crash, so that a second attempt isolates each record.
         watchdog_cpu_s: CPU seconds that a guarded parser may take for one record.
         memory: bytes that a unit may be expected to take, for engines that place by memory.
+        threads: CPU threads of a unit that runs a model; 0 for a unit that runs none. Such units go to workers that
+            live as long as the stage, so that each loads its model once.
+        device: "cuda" for a GPU a worker.
     """
 
     name: str
@@ -46,6 +49,8 @@ class Stage:
     guarded: bool = False
     watchdog_cpu_s: int = WATCHDOG_CPU_S
     memory: int = 1 << 30
+    threads: int = 0
+    device: str = "cpu"
 
     @property
     def fingerprint(self) -> str:

@@ -18,10 +18,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from plait.dedup.images import degenerate_phash
+from plait.filters.clip_scores import document_columns
 from plait.filters.image_scores import assembled_columns
 from plait.filters.rules import Failures, Rule, first_failure
 from plait.pipeline.shard_rows import Nodes, flatten, lay_out
 from plait.pipeline.verdicts import Verdicts
+from plait.schemas.clip import CLIP_COLUMNS
 from plait.schemas.conform import conform
 from plait.schemas.documents import TIME
 from plait.schemas.errors import UnitError
@@ -44,7 +46,7 @@ LISTED_BAD: Final = "listed_bad"
 URL_REASONS: Final = frozenset({"image_not_in_archives", "revisit_unresolved"})
 """Why an image may have no bytes and yet be kept as a URL in mode "urls": nothing speaks against the picture itself."""
 
-ASSEMBLE_IMAGE = pa.schema(
+PLACED_IMAGE = pa.schema(
     [
         pa.field("doc_id", pa.binary(), nullable=False),
         pa.field("node", pa.int32(), nullable=False),
@@ -69,6 +71,9 @@ ASSEMBLE_IMAGE = pa.schema(
 )
 """What is known of one image node, sorted by (order_key, doc_id, node) of its document."""
 
+ASSEMBLE_IMAGE = pa.schema([*PLACED_IMAGE, *CLIP_COLUMNS])
+"""The same with what CLIP says of it, null without a model."""
+
 Bools: TypeAlias = npt.NDArray[np.bool_]
 Ints: TypeAlias = npt.NDArray[np.int64]
 
@@ -83,7 +88,14 @@ class Assembled:
     books: Books
 
 
-def assemble(documents: pa.RecordBatch, images: pa.RecordBatch, recipe: Recipe, *, mode: Mode) -> Assembled:
+def assemble(
+    documents: pa.RecordBatch,
+    images: pa.RecordBatch,
+    recipe: Recipe,
+    *,
+    mode: Mode,
+    spans: pa.RecordBatch | None = None,
+) -> Assembled:
     """Decides on a shard's images and documents and lays the rows out.
 
     Args:
@@ -92,6 +104,7 @@ def assemble(documents: pa.RecordBatch, images: pa.RecordBatch, recipe: Recipe, 
         recipe: its rules at stage "assemble", scopes "image" and "document", and its image limits.
         mode: "archive" keeps images whose bytes are there; "urls" keeps those that no archive holds as URLs too;
             "none" removes all images and keeps documents on their text.
+        spans: doc_id and the columns `CLIP_DOCUMENT` of documents that have them.
 
     Raises:
         UnitError: an image row names a document or a node that is not there.
@@ -106,7 +119,7 @@ def assemble(documents: pa.RecordBatch, images: pa.RecordBatch, recipe: Recipe, 
     image_kept &= ~orphans
 
     keep_node = kept_documents.kept[nodes.document] & (image_kept | ~nodes.is_image)
-    rows, references = lay_out(documents, nodes, known, keep_node, image_kept, kept_documents.kept)
+    rows, references = lay_out(documents, nodes, known, keep_node, image_kept, kept_documents.kept, spans)
     drops = pa.Table.from_batches(
         [_document_drops(documents, kept_documents), _image_drops(documents, nodes, known, verdicts)]
     ).combine_chunks()
@@ -121,9 +134,32 @@ def assemble(documents: pa.RecordBatch, images: pa.RecordBatch, recipe: Recipe, 
     return Assembled(rows, references, _one_batch(drops, DROP), books)
 
 
-def _per_node(nodes: Nodes, documents: pa.RecordBatch, images: pa.RecordBatch) -> pa.RecordBatch:
-    """The image rows aligned with the nodes: row i is node i, null where there is no image or nothing is known."""
-    images = conform(images, ASSEMBLE_IMAGE)
+def image_rows(images: pa.RecordBatch) -> pa.RecordBatch:
+    """`ASSEMBLE_IMAGE` from rows that may lack what CLIP says."""
+    for field in CLIP_COLUMNS:
+        if images.schema.get_field_index(field.name) < 0:
+            images = images.append_column(field, pa.nulls(images.num_rows, field.type))
+    return conform(images, ASSEMBLE_IMAGE)
+
+
+def surviving_images(
+    documents: pa.RecordBatch, images: pa.RecordBatch, recipe: Recipe, *, mode: Mode
+) -> npt.NDArray[np.bool_]:
+    """Which rows of ``images`` a shard's assembly would keep, as far as documents' own verdicts do not take them.
+
+    Arguments are those of `assemble`.
+    """
+    nodes = flatten(documents)
+    kept = _judge_images(documents, nodes, _per_node(nodes, documents, images), recipe, mode).kept
+    return kept[_places(nodes, documents, image_rows(images))]
+
+
+def _places(nodes: Nodes, documents: pa.RecordBatch, images: pa.RecordBatch) -> Ints:
+    """Place of each image row's node among all nodes.
+
+    Raises:
+        UnitError: a row names a document or a node that is not there, or one that another row names too.
+    """
     places = pc.index_in(images.column("doc_id"), value_set=documents.column("doc_id"))
     if places.null_count:
         raise UnitError(f"{places.null_count} image rows name documents that are not in the shard")
@@ -133,9 +169,16 @@ def _per_node(nodes: Nodes, documents: pa.RecordBatch, images: pa.RecordBatch) -
     node = images.column("node").to_numpy().astype(np.int64)
     if ((node < 0) | (node >= lengths[of_document])).any():
         raise UnitError("an image row names a node that its document does not have")
-    flat = starts[of_document] + node
+    flat: Ints = starts[of_document] + node
     if not nodes.is_image[flat].all() or len(np.unique(flat)) != len(flat):
         raise UnitError("an image row names a text node, or a node that another row names too")
+    return flat
+
+
+def _per_node(nodes: Nodes, documents: pa.RecordBatch, images: pa.RecordBatch) -> pa.RecordBatch:
+    """The image rows aligned with the nodes: row i is node i, null where there is no image or nothing is known."""
+    images = image_rows(images)
+    flat = _places(nodes, documents, images)
     source = np.full(len(nodes.index), -1, dtype=np.int64)
     source[flat] = np.arange(len(flat))
     aligned = images.take(pa.array(source, mask=source < 0))
@@ -291,7 +334,9 @@ def _judge_documents(
     nsfw = np.full(rows, np.nan)
     np.fmax.at(nsfw, nodes.document, known.column("nsfw").cast(pa.float64()).to_numpy(zero_copy_only=False))
     bad = pc.equal(known.column("reason"), LISTED_BAD).fill_null(False).to_numpy(zero_copy_only=False)
-    columns = assembled_columns(documents, images, nsfw, np.bincount(nodes.document[bad], minlength=rows))
+    here = kept & nodes.is_image
+    matched = document_columns(known.column("matched_sim"), nodes.document, here, rows, recipe.clip.related)
+    columns = assembled_columns(documents, images, nsfw, np.bincount(nodes.document[bad], minlength=rows), matched)
     failures = first_failure(rules, columns)
     _apply(rules, failures, np.arange(rows), verdicts)
     return verdicts, {rule.name: int(count) for rule, count in zip(rules, failures.alone, strict=True)}

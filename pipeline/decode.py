@@ -209,7 +209,7 @@ def inspect_image(data: bytes, limits: DecodeLimits | None = None) -> ImageInfo:
 
 
 def open_image(
-    data: bytes, limits: DecodeLimits | None = None, *, draft: tuple[int, int] | None = None
+    data: bytes, limits: DecodeLimits | None = None, *, draft: tuple[int, int] | None = None, colour: bool = False
 ) -> tuple[Image.Image, ImageInfo]:
     """The first frame, decoded to the end, as Pillow opens it: stored orientation, stored mode.
 
@@ -218,6 +218,7 @@ def open_image(
         limits: what it may cost.
         draft: for JPEGs, let the decoder scale by its transform (1/2, 1/4, 1/8) to no less than this width and height,
             in grey; all bytes are still read. The info says the full size.
+        colour: the draft keeps its colours.
 
     Raises:
         RecordError: as `inspect_image`; truncated pictures are image_undecodable.
@@ -225,21 +226,26 @@ def open_image(
     image, info = _open(data, limits or DecodeLimits())
     with as_record_error(info.format), _silent(info.format):
         if draft is not None and info.format == "jpeg":
-            image.draft("L", draft)
+            image.draft(None if colour else "L", draft)
         image.load()
     return image, info
 
 
-def decode(data: bytes, limits: DecodeLimits | None = None) -> Image.Image:
+def decode(data: bytes, limits: DecodeLimits | None = None, *, least: int | None = None) -> Image.Image:
     """The picture as it is to be seen: first frame, upright, 8-bit RGB in sRGB, transparency over white.
 
     An embedded ICC profile is applied (relative colorimetric as the profile says; a damaged one is ignored); 16 and
     32-bit grey is scaled to 8; CMYK and YCCK follow their profile, else Pillow's plain conversion.
 
+    Args:
+        data: the encoded picture.
+        limits: what it may cost.
+        least: for JPEGs, the decoder may scale the picture to no less than this many pixels of its shorter side.
+
     Raises:
         RecordError: as `open_image`.
     """
-    image, info = open_image(data, limits)
+    image, info = open_image(data, limits, draft=None if least is None else (least, least), colour=True)
     with as_record_error(info.format):
         plain = to_rgb(image)
         return plain.transpose(_UPRIGHT[info.orientation]) if info.orientation in _UPRIGHT else plain

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from plait.schemas.clip import CLIP_DOCUMENT
 from plait.schemas.conform import conform
 from plait.schemas.documents import LANGUAGE_FIELDS, PAGE_FIELDS
 from plait.schemas.shards import IMAGE, IMAGE_INFO, shard_schema
@@ -54,9 +55,18 @@ def flatten(documents: pa.RecordBatch) -> Nodes:
 
 
 def lay_out(
-    documents: pa.RecordBatch, nodes: Nodes, known: pa.RecordBatch, keep_node: Bools, image: Bools, keep_row: Bools
+    documents: pa.RecordBatch,
+    nodes: Nodes,
+    known: pa.RecordBatch,
+    keep_node: Bools,
+    image: Bools,
+    keep_row: Bools,
+    spans: pa.RecordBatch | None = None,
 ) -> tuple[pa.RecordBatch, pa.RecordBatch]:
-    """The shard's rows without image bytes, and where those lie."""
+    """The shard's rows without image bytes, and where those lie.
+
+    ``spans`` holds doc_id and `CLIP_DOCUMENT` of the documents that have them.
+    """
     places = np.flatnonzero(keep_node)
     taken = pa.array(places)
     values, facts = nodes.values.take(taken), known.take(taken)
@@ -78,6 +88,7 @@ def lay_out(
     known_fields = {field.name for field in (*PAGE_FIELDS, *LANGUAGE_FIELDS)}
     scores = {field.name: field.type for field in documents.schema if field.name not in known_fields}
     schema = shard_schema(scores)
+    lists |= _spans(rows.column("doc_id"), spans)
     columns = [lists.get(name) if name in lists else rows.column(name) for name in schema.names]
     batch = pa.RecordBatch.from_arrays(columns, names=schema.names)
 
@@ -93,6 +104,14 @@ def lay_out(
         schema=REFERENCE,
     )
     return conform(batch, schema), references
+
+
+def _spans(documents: pa.Array, spans: pa.RecordBatch | None) -> dict[str, pa.Array]:
+    """The columns `CLIP_DOCUMENT` of documents, null where there are none."""
+    if spans is None:
+        return {field.name: pa.nulls(len(documents), field.type) for field in CLIP_DOCUMENT}
+    place = pc.index_in(documents, value_set=spans.column("doc_id"))
+    return {field.name: spans.column(field.name).take(place) for field in CLIP_DOCUMENT}
 
 
 def _image_structs(facts: pa.RecordBatch, has_bytes: pa.Array) -> pa.Array:

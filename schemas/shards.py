@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 import pyarrow as pa
 
+from plait.schemas.clip import CLIP_COLUMNS, CLIP_DOCUMENT
 from plait.schemas.documents import TIME
 
 SCHEMA_VERSION = 1
@@ -47,6 +48,7 @@ IMAGE_INFO = pa.struct(
         ("archive", pa.string()),
         ("offset", pa.int64()),
         ("length", pa.int64()),
+        *[(field.name, field.type) for field in CLIP_COLUMNS],
     ]
 )
 
@@ -73,6 +75,7 @@ _LEADING = [
     pa.field("tags", pa.list_(pa.string())),
     pa.field("images", pa.list_(IMAGE)),
     pa.field("image_info", pa.list_(IMAGE_INFO)),
+    *CLIP_DOCUMENT,
 ]
 
 

@@ -50,6 +50,12 @@ Contamination = Annotated[
         "--contamination", help="File of evaluation text, .jsonl or plain: documents that contain 13 words of it go."
     ),
 ]
+ClipModelName = Annotated[
+    str, typer.Option("--clip-model", help="open_clip's name, hf-hub:ORG/NAME, or a folder with open_clip_config.json.")
+]
+ClipWeights = Annotated[str, typer.Option("--clip-weights", help="For a name: open_clip's tag, or a checkpoint file.")]
+ClipCache = Annotated[str, typer.Option("--clip-cache", help="Folder of pictures' features that builds share.")]
+Device = Annotated[str, typer.Option("--device", help="Of models: auto, cpu or cuda.")]
 AllowLoopback = Annotated[bool, typer.Option("--allow-loopback", hidden=True)]
 Limit = Annotated[int | None, typer.Option("--limit", help="Archives at most, for a trial.")]
 Sample = Annotated[float | None, typer.Option("--sample", help="Share of the archives, such as 0.01, for a trial.")]
@@ -82,6 +88,10 @@ def build(
     user_agent_contact: Contact = "",
     opt_out: OptOutList = "",
     suppress: Suppress = "",
+    clip_model: ClipModelName = "",
+    clip_weights: ClipWeights = "",
+    clip_cache: ClipCache = "",
+    device: Device = "auto",
     contamination: Contamination = None,
     host_rate: HostRate = 10.0,
     host_concurrency: HostConcurrency = 4,
@@ -94,6 +104,7 @@ def build(
     [dim]plait build crawl/*.warc.gz --out corpus --recipe default[/dim]
     """
     from plait.jobs.building import build as run
+    from plait.jobs.clip import ClipChoice
     from plait.jobs.engines import EngineChoice
     from plait.jobs.fetching import Fetching
     from plait.jobs.selection import Selection
@@ -105,7 +116,8 @@ def build(
             Selection(tuple(inputs), limit, sample), out, recipe=recipe, workers=workers,
             options=options_of(images, form, shard_docs, retain),
             extractor=extractor, fetching=fetching, suppress=suppress or None,
-            contamination=tuple(contamination or ()), watcher=Silent() if as_json else told.watcher(),
+            contamination=tuple(contamination or ()), clip=ClipChoice(clip_model, clip_weights, device, clip_cache),
+            watcher=Silent() if as_json else told.watcher(),
             engine=EngineChoice(engine, workers, ray_address, spark_master),
         )  # fmt: skip
         from plait.jobs.summary import facts, summary
@@ -131,12 +143,17 @@ def fill(
     engine: EngineName = "local",
     ray_address: RayAddress = None,
     spark_master: SparkMaster = None,
+    clip_model: ClipModelName = "",
+    clip_weights: ClipWeights = "",
+    clip_cache: ClipCache = "",
+    device: Device = "auto",
     allow_loopback: AllowLoopback = False,
 ) -> None:
     """Fetch the pictures of a corpus built with --images urls, into a new corpus.
 
     [dim]plait fill urls-corpus --out corpus --user-agent-contact https://lab.example/crawl[/dim]
     """
+    from plait.jobs.clip import ClipChoice
     from plait.jobs.engines import EngineChoice
     from plait.jobs.fetching import Fetching
     from plait.jobs.filling import fill as run
@@ -146,7 +163,8 @@ def fill(
     with errors():
         fetching = Fetching(user_agent_contact, opt_out, host_rate, host_concurrency, fetch_concurrency, allow_loopback)
         choice = EngineChoice(engine, workers, ray_address, spark_master)
-        manifest = run(corpus, out, fetching, engine=choice, watcher=told.watcher())
+        clip = ClipChoice(clip_model, clip_weights, device, clip_cache)
+        manifest = run(corpus, out, fetching, clip=clip, engine=choice, watcher=told.watcher())
         for part in summary(out, manifest):
             told.say(part)
 
@@ -168,6 +186,7 @@ def plan(
     from plait.jobs.building import make_plan
     from plait.jobs.engines import default_workers
     from plait.jobs.planning import estimate
+    from plait.jobs.requirements import ways
     from plait.jobs.summary import estimate_table
 
     with errors():
@@ -182,5 +201,6 @@ def plan(
             return
         console = Console()
         for missing in checked.missing:
-            console.print(f"left out, because something is missing: {missing}", markup=False, highlight=False)
+            said = f"left out, because something is missing: {missing}{ways((missing,))}"
+            console.print(said, markup=False, highlight=False)
         console.print(estimate_table(found, count))

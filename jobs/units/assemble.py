@@ -16,17 +16,18 @@ from plait.jobs.context import Context
 from plait.jobs.settings import load_recipe_param
 from plait.jobs.store import Store
 from plait.jobs.work import Unit
-from plait.pipeline.assemble import ASSEMBLE_IMAGE, Mode, assemble
+from plait.pipeline.assemble import PLACED_IMAGE, Mode, assemble
 from plait.pipeline.fingerprint import Fingerprint
 from plait.pipeline.parquet_shard import Written, row_groups, write_batches
 from plait.pipeline.publish import Tally, shard_path
 from plait.pipeline.webdataset_shard import write_webdataset_shard
+from plait.schemas.clip import DOCUMENT_SPANS
 from plait.schemas.receipts import Output
 
 OPEN_PACKS = 64
 
 
-class _Packs:
+class Packs:
     """Ranges of packs; a bounded number of them is open at once."""
 
     def __init__(self, store: Store):
@@ -34,6 +35,7 @@ class _Packs:
         self._files: OrderedDict[str, IO[bytes]] = OrderedDict()
 
     def read(self, path: str, offset: int, length: int) -> bytes:
+        """Bytes of a pack."""
         file = self._files.pop(path, None)
         if file is None:
             file = self._store.open_read(path)
@@ -44,11 +46,12 @@ class _Packs:
         return file.read(length)
 
     def close(self) -> None:
+        """Let go of the files."""
         for file in self._files.values():
             file.close()
 
 
-def _whole(ctx: Context, path: str | None, schema: pa.Schema | None = None) -> pa.RecordBatch:
+def whole(ctx: Context, path: str | None, schema: pa.Schema | None = None) -> pa.RecordBatch:
     """A file's rows as one batch; none where there is no file."""
     if path is None:
         return pa.RecordBatch.from_pylist([], schema=schema)
@@ -63,9 +66,11 @@ def assemble_shard(unit: Unit, ctx: Context) -> None:
     recipe = load_recipe_param(ctx)
     shard = cast("int", unit.payload["shard"])
     images = unit.payload["images"]
-    documents = _whole(ctx, str(unit.payload["documents"]))
-    rows = _whole(ctx, None if images is None else str(images), ASSEMBLE_IMAGE)
-    done = assemble(documents, rows, recipe, mode=cast("Mode", ctx.params["images"]))
+    documents = whole(ctx, str(unit.payload["documents"]))
+    rows = whole(ctx, None if images is None else str(images), PLACED_IMAGE)
+    named = unit.payload.get("spans")
+    spans = None if named is None else whole(ctx, str(named), DOCUMENT_SPANS)
+    done = assemble(documents, rows, recipe, mode=cast("Mode", ctx.params["images"]), spans=spans)
     ctx.drop(done.drops)
     ctx.alone(done.books.alone)
     ctx.count(
@@ -74,7 +79,7 @@ def assemble_shard(unit: Unit, ctx: Context) -> None:
     )  # fmt: skip
     formats = cast("list[str]", ctx.params["formats"])
     fingerprint, tally = Fingerprint(), Tally()
-    packs = _Packs(ctx.store)
+    packs = Packs(ctx.store)
 
     def counted(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:

@@ -22,7 +22,7 @@ from plait.jobs.units.fetch import fetchable, fetched_key, wanted_urls
 from plait.jobs.units.order import ShardFiles, shard_count
 from plait.jobs.units.streams import Stream, split, with_column
 from plait.jobs.work import Unit
-from plait.pipeline.assemble import ASSEMBLE_IMAGE
+from plait.pipeline.assemble import PLACED_IMAGE
 from plait.pipeline.occurrences import LOCATED, locate, record_key
 from plait.pipeline.read.archive import read_payload
 from plait.pipeline.read.inputs import Archive
@@ -328,15 +328,16 @@ def attach_clusters(stream: Stream, unit: Unit, ctx: Context) -> None:
 
 
 def rank(stream: Stream, unit: Unit, ctx: Context) -> None:
-    """Images by cluster → "images" with ``p_hash_dup_count`` and ``dup_rank``."""
+    """Images by cluster → "images" (by picture) with ``p_hash_dup_count`` and ``dup_rank``."""
     with ctx.table("images", IMAGE) as images:
         for batch in _counted((batch.drop_columns(["dup_rank"]) for batch in stream), "p_hash_dup_count"):
-            images.write(batch)
+            keys = pa.array([key64(name) for name in batch.column("image_id").to_pylist()], pa.int64())
+            images.write(with_column(batch, "key", keys))
 
 
 def place(stream: Stream, unit: Unit, ctx: Context) -> None:
     """Images in the corpus' order → "images" by shard."""
-    files = ShardFiles(ctx, "images", pa.schema([*ASSEMBLE_IMAGE, IMAGE.field("order_key")]), shard_count(ctx))
+    files = ShardFiles(ctx, "images", pa.schema([*PLACED_IMAGE, IMAGE.field("order_key")]), shard_count(ctx))
     for batch in stream:
         files.write(batch)
     files.close()

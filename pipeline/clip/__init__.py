@@ -1,0 +1,1 @@
+"""CLIP: features of pictures, and how well pictures and sentences of a document belong together."""

@@ -1,0 +1,132 @@
+"""Features of pictures: bytes in, `plait.schemas.clip.FEATURE` rows out, decoding while the model works."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from plait.filters.clip_settings import PROMPTED, Clip, Prompts
+from plait.pipeline.clip.match import zero_shot
+from plait.pipeline.clip.model import ClipModel
+from plait.pipeline.clip.pixels import Preprocess
+from plait.pipeline.decode import DecodeLimits
+from plait.schemas.clip import FEATURE
+from plait.schemas.errors import RecordError
+
+F32: TypeAlias = npt.NDArray[np.float32]
+U8: TypeAlias = npt.NDArray[np.uint8]
+
+STORED = np.dtype("<f2")
+"""Features are kept as float16: a cosine of two of them is within 2e-4 of that of the float32 ones."""
+AHEAD = 3  # batches that are decoded while the model has one
+DECODERS = 2
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture to be embedded."""
+
+    key: int
+    image_id: bytes
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A zero-shot classifier with its prompts' features."""
+
+    name: str
+    prompts: tuple[tuple[F32, bool], ...]
+
+
+def classifiers(model: ClipModel, settings: Clip) -> tuple[Classifier, ...]:
+    """The recipe's classifiers; a few dozen texts, embedded once."""
+    found = []
+    for name in PROMPTED:
+        prompts: Prompts = getattr(settings, name)
+        features, _ = model.texts([*prompts.yes, *prompts.no])
+        yes = [number < len(prompts.yes) for number in range(len(features))]
+        found.append(Classifier(f"clip_{name}", tuple(zip(features, yes, strict=True))))
+    return tuple(found)
+
+
+def _pixels(preprocess: Preprocess, data: bytes, limits: DecodeLimits | None) -> U8 | None:
+    try:
+        return preprocess.pixels(data, limits)
+    except RecordError:
+        return None  # image scores have said so already, or this decoder is stricter: it has no feature
+
+
+def embed(
+    pictures: Iterable[Picture],
+    model: ClipModel,
+    named: Sequence[Classifier] = (),
+    limits: DecodeLimits | None = None,
+) -> Iterator[pa.RecordBatch]:
+    """`FEATURE` rows, one a picture, in order, a batch of the model at a time.
+
+    Memory: `AHEAD` + 1 batches of pixels and encoded pictures, whatever the number of pictures.
+
+    Args:
+        pictures: read only as far ahead as memory is bounded.
+        model: loaded.
+        named: zero-shot classifiers.
+        limits: of decoding; what cannot be decoded has a null feature.
+    """
+    size = model.run.batch
+    waiting: deque[tuple[Picture, Future[U8 | None]]] = deque()
+    source = iter(pictures)
+    with ThreadPoolExecutor(DECODERS) as pool:
+
+        def fill() -> None:
+            while len(waiting) < size * (AHEAD + 1):
+                picture = next(source, None)
+                if picture is None:
+                    return
+                waiting.append((picture, pool.submit(_pixels, model.preprocess, picture.data, limits)))
+
+        fill()
+        while waiting:
+            part = [waiting.popleft() for _ in range(min(size, len(waiting)))]
+            pixels = [future.result() for _, future in part]
+            fill()  # decoders go on while the model works
+            yield _rows([picture for picture, _ in part], pixels, model, named)
+
+
+def _rows(
+    pictures: Sequence[Picture], pixels: Sequence[U8 | None], model: ClipModel, named: Sequence[Classifier]
+) -> pa.RecordBatch:
+    blank = np.zeros((*model.preprocess.size, 3), np.uint8)
+    features = model.images(np.stack([blank if one is None else one for one in pixels]))
+    lost = np.array([one is None for one in pixels])
+    columns: dict[str, pa.Array] = {
+        "key": pa.array([picture.key for picture in pictures], pa.int64()),
+        "image_id": pa.array([picture.image_id for picture in pictures], pa.binary()),
+        "feature": pa.array([pack(row) for row in features], pa.binary(), mask=lost),
+    }
+    for classifier in named:
+        chance = zero_shot(features, list(classifier.prompts), model.scale)
+        columns[classifier.name] = pa.array(chance, pa.float32(), mask=lost)
+    nothing: Callable[[pa.Field], pa.Array] = lambda field: pa.nulls(len(pictures), field.type)  # noqa: E731
+    return pa.RecordBatch.from_arrays(
+        [columns[field.name] if field.name in columns else nothing(field) for field in FEATURE], schema=FEATURE
+    )
+
+
+def pack(feature: F32) -> bytes:
+    """A feature as it is stored."""
+    return feature.astype(STORED).tobytes()
+
+
+def unpack(stored: pa.Array, width: int) -> F32:
+    """Stored features, none null, as (n, width)."""
+    rows = [np.frombuffer(value, STORED) for value in stored.to_pylist()]
+    found: F32 = np.stack(rows).astype(np.float32) if rows else np.zeros((0, width), np.float32)
+    return found
