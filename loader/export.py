@@ -10,7 +10,14 @@ from typing import Final, TypeAlias
 from plait.loader.corpus import Corpus
 from plait.loader.export_mds import mds_index, write_mds
 from plait.loader.export_mmc4 import write_mmc4
-from plait.loader.export_parquet import write_curator, write_obelics, write_omnicorpus, write_pairs, write_text
+from plait.loader.export_parquet import (
+    write_curator,
+    write_obelics,
+    write_omnicorpus,
+    write_pairs,
+    write_retrieval,
+    write_text,
+)
 from plait.loader.export_tar import energon_metadata, write_hf_tar, write_mint, write_webdataset
 from plait.schemas.errors import ConfigError
 from plait.schemas.json_rows import Cell
@@ -47,6 +54,7 @@ class Format:
 
 _NODES = ("doc_id", "url", "texts", "image_info")
 _PICTURES = (*_NODES, "images")
+_MATCHED = (*_PICTURES, "clip_spans")
 _TEXT = ("doc_id", "url", "texts", "lang", "licence")
 
 FORMATS: Final[dict[str, Format]] = {
@@ -55,10 +63,11 @@ FORMATS: Final[dict[str, Format]] = {
     "mds": Format(write_mds, "MosaicML streaming", mds_index),
     "obelics": Format(write_obelics, "readers of OBELICS: URLs alone", None, (*_NODES, "archive", "offset", "length")),
     "omnicorpus": Format(write_omnicorpus, "readers of OmniCorpus-CC: URLs alone", None, (*_NODES, "domain")),
-    "mmc4": Format(write_mmc4, "readers of MMC4 in OpenFlamingo's form, pictures inside", None, _PICTURES),
+    "mmc4": Format(write_mmc4, "readers of MMC4 in OpenFlamingo's form, pictures inside", None, _MATCHED),
     "mint": Format(write_mint, "readers of MINT-1T's PDF part: a TIFF with a page a picture"),
     "curator": Format(write_curator, "NeMo Curator's interleaved stages: a row an item"),
-    "pairs": Format(write_pairs, "Hugging Face datasets: a row a picture with its words", None, (*_PICTURES, "lang")),
+    "pairs": Format(write_pairs, "Hugging Face datasets: a row a picture with its words", None, (*_MATCHED, "lang")),
+    "retrieval": Format(write_retrieval, "what wants pictures in CLIP order: a row a document", None, _MATCHED),
     "text": Format(
         write_text, "what reads text: a row a document", None, ("doc_id", "url", "texts", "lang", "licence")
     ),

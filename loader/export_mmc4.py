@@ -1,7 +1,10 @@
 """Export as MMC4's JSON lines, in the form that OpenFlamingo reads: pictures inside, as base64.
 
-MMC4 gives each picture a sentence by CLIP similarity. Where the corpus has no such column, the natural order stands
-in: a picture goes with the next text, else the one before, and the similarity matrix has a 1 there and 0 elsewhere.
+MMC4 gives each picture a sentence by CLIP similarity, and so does this where the corpus was built with a model:
+sentences are its spans, pictures stand in the order of their sentences (readers that put the k-th picture at the k-th
+sentence that has one need that), and the matrix holds the cosines that the corpus keeps (`plait.loader.matched`).
+Elsewhere the natural order stands in: a picture goes with the next text, else the one before, and the matrix has a 1
+there and 0 elsewhere.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from plait.loader.matched import cosine, cosines, matched_span, spans
 from plait.loader.row_cells import infos, picture_name, pictures, texts
 from plait.schemas.json_rows import Cell
 
@@ -34,6 +38,9 @@ def write_mmc4(folder: Path, number: int, rows: Iterator[dict[str, Cell]]) -> tu
 
 def _document(row: dict[str, Cell]) -> dict[str, object] | None:
     """None without a text to match pictures with."""
+    sentences = spans(row)
+    if sentences:
+        return _matched(row, sentences)
     words = texts(row)
     places = [slot for slot, text in enumerate(words) if text is not None]
     if not places:
@@ -46,19 +53,38 @@ def _document(row: dict[str, Cell]) -> dict[str, object] | None:
         matched = info.get("matched_text_index")
         if not isinstance(matched, int) or not 0 <= matched < len(places):
             matched = number[next((at for at in places if at > slot), places[-1])]
-        images.append(
-            {
-                "image_name": picture_name(info),
-                "raw_url": info.get("url"),
-                "matched_text_index": matched,
-                "matched_sim": 1.0,
-                "image_base64": base64.b64encode(blob).decode(),
-            }
-        )
+        images.append(_picture(info, blob, matched, 1.0))
         matrix.append([float(index == matched) for index in range(len(places))])
+    return _line(row, [words[slot] or "" for slot in places], images, matrix)
+
+
+def _matched(row: dict[str, Cell], sentences: list[str]) -> dict[str, object] | None:
+    """By CLIP; pictures that have no sentence (they came from elsewhere, or cannot be decoded) are left out."""
+    found = []
+    for slot, (blob, info) in enumerate(zip(pictures(row), infos(row), strict=True)):
+        span, sim = matched_span(info, len(sentences)), cosine(info, "matched_sim")
+        if blob is not None and span is not None and sim is not None:
+            found.append((span, slot, _picture(info, blob, span, sim), cosines(info, len(sentences))))
+    found.sort(key=lambda one: one[:2])
+    return _line(row, sentences, [one[2] for one in found], [one[3] for one in found])
+
+
+def _picture(info: dict[str, Cell], blob: bytes, matched: int, sim: float) -> dict[str, object]:
+    return {
+        "image_name": picture_name(info),
+        "raw_url": info.get("url"),
+        "matched_text_index": matched,
+        "matched_sim": sim,
+        "image_base64": base64.b64encode(blob).decode(),
+    }
+
+
+def _line(
+    row: dict[str, Cell], sentences: list[str], images: list[dict[str, object]], matrix: list[list[float]]
+) -> dict[str, object]:
     return {
         "url": row["url"],
-        "text_list": [words[slot] for slot in places],
+        "text_list": sentences,
         "image_info": images,
         "similarity_matrix": matrix,
         "could_have_url_duplicate": 0,

@@ -11,6 +11,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from plait.loader.matched import best_span, cosine, matched_span, spans
 from plait.loader.row_cells import infos, key, picture_format, picture_name, pictures, texts
 from plait.schemas.json_rows import Cell, to_json_value
 from plait.schemas.shards import IMAGE
@@ -64,11 +65,24 @@ CURATOR = pa.schema(
     ]
 )
 
-_WORDS: Final = ("text", "text_from", "image_url", "url", "lang", "doc_id")
-_FEATURES: Final = {"image": {"_type": "Image"}, **{name: {"dtype": "string", "_type": "Value"} for name in _WORDS}}
+_WORDS: Final = ("text", "text_from", "caption", "alt", "span", "image_url", "url", "lang", "doc_id")
+_FEATURES: Final = {
+    "image": {"_type": "Image"},
+    **{name: {"dtype": "string", "_type": "Value"} for name in _WORDS},
+    "similarity": {"dtype": "float32", "_type": "Value"},
+}
 PAIRS = pa.schema(
-    [("image", IMAGE), *((name, pa.string()) for name in _WORDS)],
+    [("image", IMAGE), *((name, pa.string()) for name in _WORDS), ("similarity", pa.float32())],
     metadata={"huggingface": json.dumps({"info": {"features": _FEATURES}})},
+)
+RETRIEVAL = pa.schema(
+    [
+        ("doc_id", pa.string()),
+        ("url", pa.string()),
+        ("texts", pa.list_(pa.string())),
+        ("images", pa.list_(IMAGE)),
+        ("similarities", pa.list_(pa.float32())),
+    ]
 )
 TEXT = pa.schema([(name, pa.string()) for name in ("id", "url", "lang", "licence", "text")])
 
@@ -99,8 +113,17 @@ def write_curator(folder: Path, number: int, rows: Iterator[dict[str, Cell]]) ->
 
 
 def write_pairs(folder: Path, number: int, rows: Iterator[dict[str, Cell]]) -> tuple[str, int]:
-    """A row a picture with its caption, or its alternative text, or else the nearest text before it."""
+    """A row a picture with its caption, or its alternative text, or else the nearest text before it.
+
+    Where the corpus was built with a CLIP model, ``span`` is the most similar span of the document, ``similarity`` its
+    cosine.
+    """
     return _write(folder, number, PAIRS, (pair for row in rows for pair in _pairs(row)))
+
+
+def write_retrieval(folder: Path, number: int, rows: Iterator[dict[str, Cell]]) -> tuple[str, int]:
+    """A row a document in retrieval order: each picture stands before the span it is assigned to."""
+    return _write(folder, number, RETRIEVAL, map(_retrieval, rows))
 
 
 def write_text(folder: Path, number: int, rows: Iterator[dict[str, Cell]]) -> tuple[str, int]:
@@ -126,9 +149,10 @@ def _write(folder: Path, number: int, schema: pa.Schema, rows: Iterable[dict[str
 
 def _blobs(row: dict[str, object]) -> Iterator[bytes]:
     for value in row.values():
-        found = value.get("bytes") if isinstance(value, dict) else value
-        if isinstance(found, bytes):
-            yield found
+        for part in value if isinstance(value, list) else [value]:
+            found = part.get("bytes") if isinstance(part, dict) else part
+            if isinstance(found, bytes):
+                yield found
 
 
 def _obelics(row: dict[str, Cell]) -> dict[str, object]:
@@ -211,25 +235,53 @@ def _curator(row: dict[str, Cell]) -> Iterator[dict[str, object]]:
 
 def _pairs(row: dict[str, Cell]) -> Iterator[dict[str, object]]:
     before = None
+    spoken = spans(row)
     for words, blob, info in zip(texts(row), pictures(row), infos(row), strict=True):
         if words is not None:
             before = words
             continue
         if blob is None:
             continue
-        found = [("caption", info.get("caption")), ("alt", info.get("alt")), ("text_before", before)]
+        best = best_span(info, spoken)
+        found = [("caption", info.get("caption")), ("alt", info.get("alt")), ("text_before", before), ("span", best)]
         for source, candidate in found:
             if isinstance(candidate, str) and candidate.strip():
                 yield {
                     "image": {"bytes": blob, "path": picture_name(info)},
                     "text": candidate.strip(),
                     "text_from": source,
+                    "caption": info.get("caption"),
+                    "alt": info.get("alt"),
+                    "span": best,
+                    "similarity": cosine(info, "clip_similarity"),
                     "image_url": info.get("url"),
                     "url": row["url"],
                     "lang": row["lang"],
                     "doc_id": key(row),
                 }
                 break
+
+
+def _retrieval(row: dict[str, Cell]) -> dict[str, object]:
+    """Spans and pictures as parallel lists with nulls; pictures that are assigned to no span are left out."""
+    spoken = spans(row)
+    before: dict[int, list[tuple[bytes, dict[str, Cell]]]] = {}
+    for blob, info in zip(pictures(row), infos(row), strict=True):
+        place = matched_span(info, len(spoken))
+        if blob is not None and place is not None:
+            before.setdefault(place, []).append((blob, info))
+    slots: list[tuple[str | None, dict[str, object] | None, float | None]] = []
+    for place, words in enumerate(spoken):
+        for blob, info in before.get(place, []):
+            slots.append((None, {"bytes": blob, "path": picture_name(info)}, cosine(info, "matched_sim")))
+        slots.append((words, None, None))
+    return {
+        "doc_id": key(row),
+        "url": row["url"],
+        "texts": [text for text, _, _ in slots],
+        "images": [image for _, image, _ in slots],
+        "similarities": [sim for _, _, sim in slots],
+    }
 
 
 def _text(row: dict[str, Cell]) -> dict[str, object]:
