@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from plait.dedup.minhash import MinHashConfig, band_keys, has_words, signatures, sketches
 from plait.schemas.conform import conform
 from plait.schemas.documents import TIME
-from plait.schemas.ids import key64, text_key
+from plait.schemas.ids import archive_key, key64, text_key
 from plait.schemas.urls import canonical_url
 
 KEYS = pa.schema(
@@ -22,6 +22,7 @@ KEYS = pa.schema(
         pa.field("id", pa.int64(), nullable=False),  # key64(doc_id): the document's name in edges and labels
         pa.field("order_key", pa.int64(), nullable=False),
         pa.field("captured", TIME),
+        pa.field("archive_key", pa.int64()),  # `archive_key` of where the capture is; null where that is not known
         pa.field("url_key", pa.int64(), nullable=False),  # text_key(canonical_url(url))
         pa.field("text_key", pa.int64()),  # of the normalised text; null where there is none
         # Of the set of canonical image URLs; the document's own id where there is none: alone in its group.
@@ -56,7 +57,8 @@ def document_keys(batch: pa.RecordBatch, config: MinHashConfig) -> pa.RecordBatc
     """Documents to `KEYS`, row by row.
 
     Args:
-        batch: `plait.schemas.documents.document_schema`; only doc_id, order_key, url, captured and nodes are read.
+        batch: `plait.schemas.documents.document_schema`; only doc_id, order_key, url, captured, archive_id and nodes
+            are read.
         config: of the MinHash signatures.
     """
     texts = document_texts(batch)
@@ -75,6 +77,9 @@ def document_keys(batch: pa.RecordBatch, config: MinHashConfig) -> pa.RecordBatc
         "id": pa.array(names, pa.int64()),
         "order_key": batch.column("order_key"),
         "captured": batch.column("captured"),
+        "archive_key": pa.array(
+            [None if name is None else archive_key(name) for name in batch.column("archive_id").to_pylist()], pa.int64()
+        ),
         "url_key": pa.array([text_key(canonical_url(url)) for url in batch.column("url").to_pylist()], pa.int64()),
         "text_key": pa.array([text_key(text) if text else None for text in plain], pa.int64()),
         "bands": pa.ListArray.from_arrays(pa.array(offsets), pa.array(bands[worded].ravel())),

@@ -16,9 +16,10 @@ from plait.jobs.engine import Engine
 from plait.jobs.fetching import FetchPlan
 from plait.jobs.progress import Watcher
 from plait.jobs.settings import archive_param, recipe_param
+from plait.jobs.survivors import SURVIVOR
 from plait.jobs.units import dedup, fetch, images, order, paragraphs
 from plait.jobs.units.pictures import nsfw_identity
-from plait.jobs.work import ORDER, Json, Shuffle, Source, Stage, Unit
+from plait.jobs.work import ARCHIVES, ORDER, Json, Listed, Shuffle, Source, Stage, Unit
 from plait.pipeline.assemble import PLACED_IMAGE
 from plait.pipeline.occurrences import LOCATE_IN, LOCATE_ORDER
 from plait.pipeline.read.inputs import Archive
@@ -107,7 +108,7 @@ class Flow:
         if not survivors:
             return []
         self.shards = -(-sum(output.rows for output in survivors) // self.options.shard_docs)
-        ordered = self._without_paragraphs(self._order(documents, survivors))
+        ordered = self._without_paragraphs(self._order(documents, self._list(survivors)))
         found: list[Output] = []
         if self.options.images != "none":
             found = self._images(ordered, self._locators(extracted))
@@ -126,7 +127,7 @@ class Flow:
         if not documents:
             return []
         self.shards = -(-sum(output.rows for output in documents) // self.options.shard_docs)
-        ordered = self._order(documents, [])
+        ordered = self._order(documents, ())
         held = [_pack(done, done.tables("pack")[0], done.tables("index")[0]) for done in shards if done.tables("index")]
         return self._assemble(
             ordered, self._images(ordered, _tables(shards, "locators"), held, _tables(shards, "scores"))
@@ -197,14 +198,14 @@ class Flow:
         sources = (Source(tuple(labels), 0), Source(tuple(keys), 1))
         grouped = _tables(self._shuffle(Shuffle(attach, sources, dedup.LABEL_IN, dedup.LABEL_ORDER)), "grouped")
         near = self._stage("dedup_near", "dedup:keep_near")
-        kept = self._shuffle(Shuffle(near, (Source(tuple(grouped)),), dedup.GROUPED, ("label", "-captured", "doc_id")))
+        kept = self._shuffle(Shuffle(near, (Source(tuple(grouped)),), dedup.GROUPED, ("label", *dedup.LATEST)))
         return _tables(kept, "keys")
 
     def _keep(self, keys: list[Output], name: str, column: str, reason: str) -> list[Output]:
         if not keys:
             return keys
         stage = self._stage(name, "dedup:keep_by", {"key": column, "reason": reason})
-        shuffle = Shuffle(stage, (Source(tuple(keys)),), KEYS, (column, "-captured", "doc_id"))
+        shuffle = Shuffle(stage, (Source(tuple(keys)),), KEYS, (column, *dedup.LATEST))
         return _tables(self._shuffle(shuffle), "keys")
 
     def _one(
@@ -219,13 +220,18 @@ class Flow:
         unit = Unit(inputs, name, {"paths": paths, **(extra or {})})
         return _tables(self._units(self._stage(name, function), [unit]), table)
 
-    def _order(self, documents: list[Output], survivors: list[Output]) -> list[Receipt]:
+    def _list(self, keys: list[Output]) -> tuple[Listed, ...]:
+        """Survivors of deduplication by archive: what readers of documents leave out before anything moves."""
+        stage = self._stage("survivors", "order:list_survivors")
+        shuffle = Shuffle(stage, (Source(tuple(keys)),), SURVIVOR, ("archive_key", "doc_id"), space=ARCHIVES)
+        parts = zip(shuffle.parts(), self._shuffle(shuffle), strict=True)
+        return tuple(Listed(file, low, high) for (low, high), done in parts for file in done.tables("survivors"))
+
+    def _order(self, documents: list[Output], survivors: tuple[Listed, ...]) -> list[Receipt]:
         stage = self._stage("order", "order:order", {"shards": self.shards})
         schema = document_schema(score_types(self.recipe))
         return self._shuffle(
-            Shuffle(
-                stage, (Source(tuple(documents)),), schema, order.DOCUMENT_ORDER, tuple(survivors), ORDER, self.shards
-            )
+            Shuffle(stage, (Source(tuple(documents)),), schema, order.DOCUMENT_ORDER, survivors, ORDER, self.shards)
         )
 
     def _without_paragraphs(self, ordered: list[Receipt]) -> list[Receipt]:

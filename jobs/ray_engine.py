@@ -81,8 +81,13 @@ class RayEngine:
         return self._models(stage, units, progress) if stage.threads else self._tasks(stage, units, progress, None)
 
     def shuffle(self, shuffle: Shuffle, progress: Progress) -> list[Receipt]:
-        """Move rows to their parts with Ray Data and run the parts where they arrive; see `Engine.shuffle`."""
+        """Move rows to their parts with Ray Data and run the parts where they arrive; see `Engine.shuffle`.
+
+        What fits one task is read and sorted there: a shuffle of Ray Data's takes seconds however little it moves.
+        """
         units, told = shuffle.units(), set[str]()
+        if shuffle.fits_one_task:
+            return self._tasks(shuffle, units, progress, None)
 
         def once(receipt: Receipt) -> None:
             if receipt.unit not in told:
@@ -101,10 +106,15 @@ class RayEngine:
         return self._tasks(shuffle.stage, units, once, ())  # parts without a row are told so
 
     def _tasks(
-        self, stage: Stage, units: Sequence[Unit], progress: Progress, rows: Sequence[pa.RecordBatch] | None
+        self,
+        work: Stage | Shuffle,
+        units: Sequence[Unit],
+        progress: Progress,
+        rows: Sequence[pa.RecordBatch] | None,
     ) -> list[Receipt]:
         import ray
 
+        stage = work if isinstance(work, Stage) else work.stage
         done = finished(self._store, stage, units)
         for receipt in done.values():
             progress(receipt)
@@ -116,7 +126,7 @@ class RayEngine:
         while len(done) < len(units):
             room = AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1))) - len(running)
             for number in itertools.islice(waiting, max(room, 0)):
-                running[task.remote(self._store.root, stage, units[number], rows)] = number
+                running[task.remote(self._store.root, work, units[number], rows)] = number
             for ref in ray.wait(list(running), num_returns=1)[0]:
                 number = running.pop(ref)
                 with _as_unit_error():

@@ -10,23 +10,28 @@ import pyarrow as pa
 
 from plait.jobs.runner import find_receipt, receipt_path, run_unit
 from plait.jobs.store import Store
-from plait.jobs.work import Stage, Unit
-from plait.jobs.worker import storage_fault
+from plait.jobs.work import Shuffle, Stage, Unit
+from plait.jobs.worker import run_task, storage_fault
 from plait.schemas.errors import ConfigError, UnitError
 from plait.schemas.receipts import Receipt
 
 ATTEMPTS = 4  # of a unit, as the local engine and Spark have it
 
 
-def do_unit(root: str, stage: Stage, unit: Unit, rows: Iterable[pa.RecordBatch] | None = None) -> bytes:
+def do_unit(root: str, task: Stage | Shuffle, unit: Unit, rows: Iterable[pa.RecordBatch] | None = None) -> bytes:
     """Run a unit in a task; its answer, a few KB, for `receipt_of`.
+
+    A shuffle's part brings its rows, or reads and sorts them itself where the task is the whole shuffle.
 
     A wrong configuration is an answer, since trying again cannot mend it. Everything else that fails is a `UnitError`
     with the traceback as its text, which every engine can send and tries again.
     """
     pa.set_cpu_count(1)
+    stage = task if isinstance(task, Stage) else task.stage
     try:
-        return pickle.dumps(run_unit(Store(root), stage, unit, None if rows is None else iter(rows)))
+        if rows is None:
+            return pickle.dumps(run_task(Store(root), task, unit))
+        return pickle.dumps(run_unit(Store(root), stage, unit, iter(rows)))
     except ConfigError as error:
         return pickle.dumps(error)
     except Exception as error:

@@ -9,40 +9,33 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from plait.jobs.store import Store
-from plait.jobs.work import Shuffle
-from plait.schemas.receipts import Output
+from plait.jobs.work import FAN_IN, Shuffle
 
 SCAN_BYTES = 64 << 20  # of Parquet, a task
-SCAN_FILES = 512  # fan-in of a task
 BATCH_ROWS = 4096
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A file of a shuffle. ``side`` is its source's; None: it lists the documents that the shuffle keeps."""
+    """A file of a shuffle; ``side`` is its source's."""
 
     path: str
     bytes: int
-    side: int | None
+    side: int
 
 
 def pieces(shuffle: Shuffle) -> list[list[Piece]]:
     """The files of a shuffle in groups, one for each scanning task."""
-    found = [_piece(output, source.side) for source in shuffle.sources for output in source.files]
-    found += [_piece(output, None) for output in shuffle.only]
+    found = [Piece(output.path, output.bytes, source.side) for source in shuffle.sources for output in source.files]
     groups: list[list[Piece]] = []
     room = 0
     for piece in sorted(found, key=lambda piece: piece.path):
-        if not groups or room < piece.bytes or len(groups[-1]) == SCAN_FILES:
+        if not groups or room < piece.bytes or len(groups[-1]) == FAN_IN:
             groups.append([])
             room = SCAN_BYTES
         groups[-1].append(piece)
         room -= piece.bytes
     return groups
-
-
-def _piece(output: Output, side: int | None) -> Piece:
-    return Piece(output.path, output.bytes, side)
 
 
 def scan(store: Store, piece: Piece, columns: pa.Schema) -> Iterator[pa.RecordBatch]:
@@ -55,7 +48,7 @@ def scan(store: Store, piece: Piece, columns: pa.Schema) -> Iterator[pa.RecordBa
             rows = batch.num_rows
             arrays = []
             for field in wanted:
-                if field.name == "side" and piece.side is not None:
+                if field.name == "side":
                     arrays.append(pa.repeat(pa.scalar(piece.side, field.type), rows))
                 elif field.name in present:
                     arrays.append(batch.column(field.name).cast(field.type))

@@ -14,8 +14,10 @@ import pyarrow as pa
 
 from plait.jobs.scan import Piece, nullable, scan
 from plait.jobs.store import Store
+from plait.jobs.survivors import SURVIVOR
 from plait.jobs.work import Shuffle
 from plait.schemas.conform import conform
+from plait.schemas.ids import ARCHIVE_KEY_DIGITS
 from plait.schemas.receipts import Output
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ def _table(con: duckdb.DuckDBPyConnection, store: Store, files: tuple[Output, ..
         quoted = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
         return f"read_parquet([{quoted}], union_by_name = true)"
     ordered = sorted(files, key=lambda output: output.path)
-    batches = (batch for output in ordered for batch in scan(store, Piece(output.path, output.bytes, None), columns))
+    batches = (batch for output in ordered for batch in scan(store, Piece(output.path, output.bytes, 0), columns))
     name = f"files_{uuid.uuid4().hex}"
     con.register(name, pa.RecordBatchReader.from_batches(nullable(columns), batches))
     return name
@@ -48,8 +50,9 @@ def _query(con: duckdb.DuckDBPyConnection, store: Store, shuffle: Shuffle, low: 
     in_part = f'("{key}" BETWEEN {low} AND {high - 1}'
     in_part += f' OR "{key}" IS NULL)' if high == shuffle.space[1] else ")"  # nulls last: they are in the last part
     if shuffle.only:
-        listed = _table(con, store, shuffle.only, pa.schema([shuffle.columns.field("doc_id")]))
-        in_part += f' AND "doc_id" IN (SELECT "doc_id" FROM {listed})'
+        listed = _table(con, store, tuple(listed.file for listed in shuffle.only), SURVIVOR)
+        archive = f"('0x' || substr(\"archive_id\", 1, {ARCHIVE_KEY_DIGITS}))::BIGINT"
+        in_part += f' AND ({archive}, "doc_id") IN (SELECT "archive_key", "doc_id" FROM {listed})'
     selects = []
     for source in shuffle.sources:
         if not source.files:

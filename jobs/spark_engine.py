@@ -116,8 +116,13 @@ class SparkEngine:
         return self._tasks(stage, units, progress, empty=False)
 
     def shuffle(self, shuffle: Shuffle, progress: Progress) -> list[Receipt]:
-        """Move rows to their parts with Spark SQL and run the parts where they arrive; see `Engine.shuffle`."""
+        """Move rows to their parts with Spark SQL and run the parts where they arrive; see `Engine.shuffle`.
+
+        What fits one task is read and sorted there.
+        """
         units, told = shuffle.units(), set[str]()
+        if shuffle.fits_one_task:
+            return self._tasks(shuffle, units, progress, empty=False)
 
         def once(receipt: Receipt) -> None:
             if receipt.unit not in told:
@@ -128,7 +133,8 @@ class SparkEngine:
             once(receipt_of(answer))
         return self._tasks(shuffle.stage, units, once, empty=True)  # parts without a row are told so
 
-    def _tasks(self, stage: Stage, units: Sequence[Unit], progress: Progress, *, empty: bool) -> list[Receipt]:
+    def _tasks(self, work: Stage | Shuffle, units: Sequence[Unit], progress: Progress, *, empty: bool) -> list[Receipt]:
+        stage = work if isinstance(work, Stage) else work.stage
         done = finished(self._store, stage, units)
         for receipt in done.values():
             progress(receipt)
@@ -138,7 +144,7 @@ class SparkEngine:
 
         def job(wave: list[int]) -> list[bytes]:
             self._spark.sparkContext.setJobDescription(stage.name)
-            return self._collect(self._wave(stage, [units[number] for number in wave], empty))
+            return self._collect(self._wave(work, [units[number] for number in wave], empty))
 
         pool = ThreadPoolExecutor(WAVES)
         try:
@@ -150,13 +156,13 @@ class SparkEngine:
             pool.shutdown(cancel_futures=True)  # after an error no further wave begins
         return [done.pop(number) for number in range(len(units))]
 
-    def _wave(self, stage: Stage, units: list[Unit], empty: bool) -> DataFrame:
+    def _wave(self, work: Stage | Shuffle, units: list[Unit], empty: bool) -> DataFrame:
         root = self._store.root
         profile = _profile(stage) if stage.threads and not self._spark.sparkContext.master.startswith("local") else None
 
         def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             for number in _numbers(batches):
-                yield _answer(do_unit(root, stage, units[number], () if empty else None))
+                yield _answer(do_unit(root, work, units[number], () if empty else None))
 
         return self._spread(len(units), run, ANSWER, profile)
 

@@ -22,7 +22,9 @@ StreamFunction: TypeAlias = "Callable[[Iterator[pa.RecordBatch], Unit, Context],
 
 KEYS = (-(1 << 63), 1 << 63)
 ORDER = (0, 1 << 63)
+ARCHIVES = (0, 1 << 60)  # of `plait.schemas.ids.archive_key`
 FAN_OUT_BYTES = 256 << 20
+FAN_IN = 512  # files that one task opens at most
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,21 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Listed:
+    """Which documents a shuffle keeps, of the archives whose key is in [low, high).
+
+    Attributes:
+        file: rows of (archive_key, doc_id), sorted.
+        low: first archive key.
+        high: last archive key + 1.
+    """
+
+    file: Output
+    low: int
+    high: int
+
+
+@dataclass(frozen=True)
 class Shuffle:
     """A relational step: rows by key range, sorted, given as a stream to the stage's runner.
 
@@ -99,7 +116,8 @@ class Shuffle:
     nulls last). Each part is a unit; a part is a range of ``order[0]``, so results do not depend on their number.
 
     Attributes:
-        only: files with a column ``doc_id``; rows of the sources whose ``doc_id`` is not among them are left out.
+        only: lists of documents by archive; rows of the sources that are not among them are left out where they are
+            read, and do not travel. None of them: all rows are kept.
         space: first and last+1 value of the key.
         cuts: part boundaries must lie on multiples of the key space over ``cuts`` (shards); 0: anywhere.
     """
@@ -108,7 +126,7 @@ class Shuffle:
     sources: tuple[Source, ...]
     columns: pa.Schema
     order: tuple[str, ...]
-    only: tuple[Output, ...] = ()
+    only: tuple[Listed, ...] = ()
     space: tuple[int, int] = KEYS
     cuts: int = 0
 
@@ -122,10 +140,16 @@ class Shuffle:
         edges = [low + -(-(high - low) * (part * steps // wanted) // steps) for part in range(wanted)]
         return list(zip(edges, [*edges[1:], high], strict=True))
 
+    @property
+    def fits_one_task(self) -> bool:
+        """Whether one task can read and sort it all, so that no engine has to move a row."""
+        files = sum(len(source.files) for source in self.sources) + len(self.only)
+        return len(self.parts()) == 1 and files <= FAN_IN
+
     def units(self) -> list[Unit]:
         """One unit a part."""
         files = sorted(f"{source.side}:{output.sha256}" for source in self.sources for output in source.files)
-        kept = sorted(output.sha256 for output in self.only)
+        kept = sorted(listed.file.sha256 for listed in self.only)
         inputs = (identity(*files), identity(*kept), *self.order, identity(str(self.columns)))
         return [
             Unit((*inputs, str(low), str(high)), f"part {number}", {"part": number, "low": low, "high": high})

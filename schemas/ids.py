@@ -11,6 +11,7 @@ import hashlib
 
 ID_BYTES = 16
 ORDER_KEY_BITS = 63
+ARCHIVE_KEY_DIGITS = 15  # hexadecimal digits of an archive's id: a positive 64-bit integer
 
 
 def doc_id(canonical_url: str, captured_us: int, payload_digest: bytes) -> bytes:
@@ -41,6 +42,11 @@ def key64(data: bytes) -> int:
 def text_key(text: str) -> int:
     """`key64` of a string's UTF-8 bytes."""
     return key64(text.encode("utf-8", "surrogatepass"))
+
+
+def archive_key(archive_id: str) -> int:
+    """Key of an archive, uniform in [0, 2^60): the first digits of its id, so that SQL can say it too."""
+    return int(archive_id[:ARCHIVE_KEY_DIGITS], 16)
 
 
 def order_key(document: bytes, seed: int = 0) -> int:

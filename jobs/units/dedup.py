@@ -33,6 +33,7 @@ LABEL_IN = pa.schema(
         *[field.with_nullable(True) for field in KEYS if field.name != "id"],
     ]
 )
+LATEST = ("-captured", "doc_id", "archive_key")  # the first of a group in this order is kept; two are never equal
 LABEL_ORDER = ("id", "side", "doc_id")
 
 

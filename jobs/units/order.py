@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from plait.jobs.context import Context, Table
+from plait.jobs.survivors import SURVIVOR
 from plait.jobs.units.streams import Stream, split
 from plait.jobs.work import Unit
 from plait.pipeline.occurrences import occurrences
@@ -54,6 +55,13 @@ def shard_count(ctx: Context) -> int:
     if not isinstance(shards, int):
         raise UnitError("the stage does not know how many shards there are")
     return shards
+
+
+def list_survivors(stream: Stream, unit: Unit, ctx: Context) -> None:
+    """Keys of surviving documents, sorted by archive → "survivors", which the order stage's readers look up."""
+    with ctx.table("survivors", SURVIVOR) as table:
+        for batch in stream:
+            table.write(batch)
 
 
 def order(stream: Stream, unit: Unit, ctx: Context) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,8 +16,9 @@ from plait.jobs.exchange import PART, Exchange
 from plait.jobs.scan import pieces
 from plait.jobs.sorted_rows import sort_table, sorted_rows
 from plait.jobs.store import Store
-from plait.jobs.work import Shuffle, Source, Stage
-from plait.schemas.errors import UnitError
+from plait.jobs.survivors import SURVIVOR
+from plait.jobs.work import Listed, Shuffle, Source, Stage
+from plait.schemas.ids import archive_key
 from plait.schemas.receipts import Output
 
 ROW = pa.schema(
@@ -24,12 +26,14 @@ ROW = pa.schema(
         pa.field("key", pa.int64()),
         pa.field("side", pa.int32(), nullable=False),
         pa.field("doc_id", pa.binary()),
+        pa.field("archive_id", pa.string()),
         pa.field("when", pa.timestamp("us", "UTC")),
         pa.field("nodes", pa.list_(pa.struct([pa.field("text", pa.string())]))),
         pa.field("extra", pa.string()),
     ]
 )
 SPAN = 1 << 63
+ARCHIVES = ("3" * 32, "c" * 32)
 
 
 def _file(store: Store, name: str, table: pa.Table) -> Output:
@@ -45,7 +49,9 @@ def shuffle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shuffle:
     keys = [draw.choice([None, -SPAN, SPAN - 1, 0, draw.randrange(-SPAN, SPAN)]) for _ in range(3000)]
     ids = [number.to_bytes(2, "big") for number in range(3000)]
     nodes = [[{"text": f"line {number}"}] for number in range(3000)]
-    whole = pa.table({"nodes": nodes, "doc_id": ids, "key": keys, "when": pa.nulls(3000, pa.timestamp("us", "UTC"))})
+    names = [draw.choice([*ARCHIVES, None]) for _ in range(3000)]
+    columns = {"nodes": nodes, "doc_id": ids, "archive_id": names, "key": keys}
+    whole = pa.table({**columns, "when": pa.nulls(3000, pa.timestamp("us", "UTC"))})
     times = pa.array([draw.choice([None, draw.randrange(10**15)]) for _ in range(500)], pa.timestamp("us", "UTC"))
     part = pa.table({"when": times, "key": pa.array(keys[:500], pa.int64()), "doc_id": ids[:500], "unread": ids[:500]})
     sources = (
@@ -95,23 +101,35 @@ def test_rows_without_a_key_are_in_the_last_part(shuffle: Shuffle, tmp_path: Pat
     assert found[len(shuffle.parts()) - 1][-1]["key"] is None
 
 
-def test_only_listed_documents_arrive(shuffle: Shuffle, tmp_path: Path) -> None:
+def _listed(store: Store, name: str, rows: list[dict[str, object]], low: int, high: int) -> Listed:
+    return Listed(_file(store, name, pa.Table.from_pylist(rows, schema=SURVIVOR)), low, high)
+
+
+def test_documents_that_are_not_listed_do_not_travel(shuffle: Shuffle, tmp_path: Path) -> None:
+    """A document is listed for its archive: the same one out of another archive stays behind."""
     store = Store(str(tmp_path))
-    rows = pq.read_table(store.path("a.parquet"), columns=["doc_id", "key"])
-    listed = rows.filter(pc.is_valid(rows.column("key"))).slice(0, 700)
-    only = Shuffle(shuffle.stage, shuffle.sources, ROW, shuffle.order, (_file(store, "only.parquet", listed),))
+    rows = pq.read_table(store.path("a.parquet"))
+    first = [name for name in rows.column("archive_id").to_pylist() if name == ARCHIVES[0]]
+    assert 0 < len(first) < rows.num_rows
+    named = zip(rows.column("archive_id").to_pylist(), rows.column("doc_id").to_pylist(), strict=True)
+    listed = [{"archive_key": archive_key(ARCHIVES[0]), "doc_id": doc} for archive, doc in named][:900]
+    cut = archive_key(ARCHIVES[0]) + 1
+    lists = (_listed(store, "l.parquet", listed, 0, cut), _listed(store, "h.parquet", [], cut, work.ARCHIVES[1]))
+    only = replace(shuffle, only=lists)
     found = _arrived(store, only)
     assert found == _local(store, only)
-    kept = {row["doc_id"] for rows in found.values() for row in rows}
-    assert kept == set(listed.column("doc_id").to_pylist())
+    kept = {(row["archive_id"], row["doc_id"]) for rows in found.values() for row in rows}
+    ids = {row["doc_id"] for row in listed}
+    archives = dict(zip(rows.column("doc_id").to_pylist(), rows.column("archive_id").to_pylist(), strict=True))
+    assert kept == {(ARCHIVES[0], doc) for doc in ids if archives[doc] == ARCHIVES[0]}
+    moved = [batch for group in pieces(only) for batch in Exchange.of(store.root, only, ()).read(group)]
+    assert sum(batch.num_rows for batch in moved) == sum(map(len, found.values()))
 
 
-def test_a_list_without_the_key_is_an_error(shuffle: Shuffle, tmp_path: Path) -> None:
+def test_an_empty_list_keeps_nothing(shuffle: Shuffle, tmp_path: Path) -> None:
     store = Store(str(tmp_path))
-    listed = pq.read_table(store.path("a.parquet"), columns=["doc_id"])
-    only = Shuffle(shuffle.stage, shuffle.sources, ROW, shuffle.order, (_file(store, "only.parquet", listed),))
-    with pytest.raises(UnitError, match="lists documents without their key"):
-        _arrived(store, only)
+    none = replace(shuffle, only=(_listed(store, "none.parquet", [], *work.ARCHIVES),))
+    assert _arrived(store, none) == _local(store, none) == {}
 
 
 def test_parts_that_are_done_are_not_moved_again(shuffle: Shuffle, tmp_path: Path) -> None:
