@@ -17,6 +17,7 @@ from plait.jobs.evaluation import Evaluation, open_evaluation
 from plait.jobs.fetching import Fetching, FetchPlan, plan_fetch
 from plait.jobs.flow import Flow, Options
 from plait.jobs.listings import OptOutList, PictureLists, open_opt_out, picture_lists
+from plait.jobs.picking import Picked
 from plait.jobs.progress import Silent, Watcher
 from plait.jobs.publish import publish
 from plait.jobs.requirements import missing_requirements, ways
@@ -58,6 +59,7 @@ class Plan:
     suppression: Suppression | None = None  # what was taken down elsewhere and must stay out
     evaluation: Evaluation | None = None  # text that must stay out
     clip: ClipPlan | None = None  # the model that pictures and texts are compared with
+    picked: Picked | None = None  # records of an index, where not all of the archives is taken
 
     def to_json(self) -> str:
         """What the build's folder remembers; equal for the same inputs, wherever they lie, and the same settings."""
@@ -79,6 +81,8 @@ class Plan:
             plan["evaluation"] = self.evaluation.digest
         if self.clip is not None:
             plan["clip"] = self.clip.params()
+        if self.picked is not None:
+            plan["records"] = self.picked.digest
         return json.dumps(plan, sort_keys=True, indent=1)
 
 
@@ -131,7 +135,9 @@ def make_plan(
     # From here on the text's digest stands for the files, whose place says nothing of the corpus.
     checked = checked.model_copy(update={"resources": checked.resources.model_copy(update={"evaluation_text": []})})
     lists = picture_lists(checked)
-    return Plan(tuple(chosen.archives()), checked, options, missing, fetch, opt_out, lists, listed, evaluation, clips)
+    picked = chosen.picked()
+    archives = tuple(chosen.archives()) if picked is None else picked.archives
+    return Plan(archives, checked, options, missing, fetch, opt_out, lists, listed, evaluation, clips, picked)
 
 
 def _one_of(option: str, value: str, known: Sequence[str]) -> None:
@@ -192,6 +198,7 @@ def _difference(found: str, wanted: str) -> str:
         "suppression": "another suppression list",
         "evaluation": "other evaluation text",
         "clip": "another CLIP model or device",
+        "records": "other records",
         "version": "another plait",
     }
     return " and ".join(names[key] for key in names if theirs.get(key) != ours.get(key))
@@ -262,10 +269,12 @@ def run_plan(plan: Plan, store: Store, engine: Engine, watcher: Watcher, began: 
         plan.opt_out.keep(store)
         plan.lists.keep(store)
         evaluation = {} if plan.evaluation is None else plan.evaluation.keep(store)
+        if plan.picked is not None:
+            plan.picked.keep(store)
         flow = Flow(
             engine, watcher, plan.recipe, plan.options, plan.archives, plan.fetch,
             suppression=keep_suppression(store, plan.suppression), opt_out=plan.opt_out.path, lists=plan.lists.paths,
-            evaluation=evaluation, clip=plan.clip,
+            evaluation=evaluation, clip=plan.clip, picked=plan.picked,
         )  # fmt: skip
         shards = flow.run()
         try:

@@ -14,6 +14,7 @@ from plait.filters.recipe import MinHash, Recipe
 from plait.jobs.clip import ClipPlan, ClipStages
 from plait.jobs.engine import Engine
 from plait.jobs.fetching import FetchPlan
+from plait.jobs.picking import Picked
 from plait.jobs.progress import Watcher
 from plait.jobs.settings import archive_param, recipe_param
 from plait.jobs.survivors import SURVIVOR
@@ -67,6 +68,7 @@ class Flow:
     lists: Mapping[str, str] = field(default_factory=dict)  # reason -> path of a list of pictures that are left out
     clip: ClipPlan | None = None  # the model that pictures and texts are compared with
     inputs: pa.Table | None = None  # INPUT_LIST of the corpus that is filled
+    picked: Picked | None = None  # records, where not all of the archives is taken
     receipts: dict[str, list[Receipt]] = field(default_factory=dict)
     shards: int = 0
     _features: list[Output] = field(default_factory=list)  # of pictures, by shard
@@ -143,11 +145,7 @@ class Flow:
             **({} if self.opt_out is None else {"opt_out": self.opt_out}),
         }
         stage = self._stage("extract", "extract:extract_archive", params, guarded=True)
-        units = [
-            Unit((archive.id, archive.name), archive.name, {"archive": archive_param(archive)})
-            for archive in self.archives
-        ]
-        done = self._units(stage, units)
+        done = self._units(stage, [self._archive_unit(archive) for archive in self.archives])
         revisits = _tables(done, "revisits")
         if not revisits:
             return done
@@ -156,6 +154,13 @@ class Flow:
         resolved = self._shuffle(Shuffle(resolve, sources, ANSWER, ANSWER_ORDER))
         again = self._stage("extract_revisits", "extract:extract_revisits", params, guarded=True)
         return [*done, *resolved, *self._units(again, self._by_archive(resolved, "pages"))]
+
+    def _archive_unit(self, archive: Archive) -> Unit:
+        payload: dict[str, Json] = {"archive": archive_param(archive)}
+        if self.picked is None:
+            return Unit((archive.id, archive.name), archive.name, payload)
+        inputs = (archive.id, archive.name, self.picked.digests[archive.id])
+        return Unit(inputs, archive.name, payload | self.picked.payload(archive))
 
     def _by_archive(self, receipts: Iterable[Receipt], table: str) -> list[Unit]:
         """A unit for each archive that the rows of a table name: receipts count them."""

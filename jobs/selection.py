@@ -1,4 +1,4 @@
-"""Which archives a build takes of those that its inputs name: crawls by name, samples for a trial."""
+"""Which archives a build takes of those that its inputs name, or which records: crawls by name, samples for a trial."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from plait.jobs.picking import Picked, pick
 from plait.pipeline.read.inputs import Archive, expand
 from plait.schemas.errors import ConfigError
 from plait.schemas.ids import text_key
@@ -28,13 +29,36 @@ class Selection:
 
     Attributes:
         inputs: files, globs, folders, URLs, ``cc://CC-MAIN-2026-43`` for a crawl of Common Crawl.
-        limit: archives at most.
-        sample: share of the archives, above 0 and at most 1.
+        limit: archives at most, or records of an index.
+        sample: share of the archives or records, above 0 and at most 1.
+        records: index whose records are taken, instead of whole archives; without inputs its filenames are Common
+            Crawl's.
     """
 
     inputs: tuple[str, ...]
     limit: int | None = None
     sample: float | None = None
+    records: str | None = None
+
+    def picked(self) -> Picked | None:
+        """The records taken of an index; None where there is none.
+
+        Raises:
+            ConfigError: the index or an input is wrong, or no record is taken.
+        """
+        if self.records is None:
+            return None
+        self._check()
+        if any(text.startswith("cc://") for text in self.inputs):
+            raise ConfigError("--records names Common Crawl's files itself: leave cc:// out of the inputs")
+        known = expand(self.inputs) if self.inputs else []
+        return pick(self.records, self.limit, self.sample, known, _crawl_base())
+
+    def _check(self) -> None:
+        if self.limit is not None and self.limit < 1:
+            raise ConfigError(f"--limit must be 1 or more, not {self.limit}")
+        if self.sample is not None and not 0 < self.sample <= 1:
+            raise ConfigError(f"--sample must be above 0 and at most 1, not {self.sample}")
 
     def archives(self) -> list[Archive]:
         """The archives, sorted by (name, id).
@@ -44,10 +68,7 @@ class Selection:
         Raises:
             ConfigError: an input is wrong, or the sample is empty.
         """
-        if self.limit is not None and self.limit < 1:
-            raise ConfigError(f"--limit must be 1 or more, not {self.limit}")
-        if self.sample is not None and not 0 < self.sample <= 1:
-            raise ConfigError(f"--sample must be above 0 and at most 1, not {self.sample}")
+        self._check()
         crawls = [text for text in self.inputs if text.startswith("cc://")]
         others = [text for text in self.inputs if not text.startswith("cc://")]
         urls = {url.rsplit("/", 1)[-1]: url for crawl in crawls for url in crawl_urls(crawl)}
@@ -69,6 +90,10 @@ class Selection:
         return taken
 
 
+def _crawl_base() -> str:
+    return os.environ.get("PLAIT_COMMON_CRAWL", COMMON_CRAWL).rstrip("/")
+
+
 def _place(name: str) -> float:
     """Place of an archive among all, uniform in [0, 1)."""
     return (text_key(name) + 2.0**63) / 2.0**64
@@ -88,7 +113,7 @@ def crawl_urls(crawl: str) -> list[str]:
     match = CRAWL.fullmatch(crawl)
     if match is None:
         raise ConfigError(f"{crawl!r} names no crawl: write cc://CC-MAIN-2026-43")
-    base = os.environ.get("PLAIT_COMMON_CRAWL", COMMON_CRAWL).rstrip("/")
+    base = _crawl_base()
     listing = f"{base}/crawl-data/{match[1]}/warc.paths.gz"
     try:
         with fsspec.open(listing, "rb") as file:

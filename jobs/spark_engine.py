@@ -158,6 +158,7 @@ class SparkEngine:
 
     def _wave(self, work: Stage | Shuffle, units: list[Unit], empty: bool) -> DataFrame:
         root = self._store.root
+        stage = work if isinstance(work, Stage) else work.stage
         profile = _profile(stage) if stage.threads and not self._spark.sparkContext.master.startswith("local") else None
 
         def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

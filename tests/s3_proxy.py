@@ -36,12 +36,14 @@ class BadS3:
         bucket: its one bucket.
         every: a fault on each n-th request, of its kinds in turn; 0: none.
         faults: how many were injected, by kind.
+        requests: how many came.
     """
 
     endpoint: str
     bucket: str
     every: int
     faults: Counter[str] = field(default_factory=Counter)
+    requests: int = 0
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -64,6 +66,7 @@ class _Handler(BaseHTTPRequestHandler):
         return kind
 
     def _serve(self) -> None:
+        self.s3.requests += 1
         fault = self._fault()
         length = int(self.headers.get("Content-Length") or 0)
         if fault == "torn_upload":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from plait.jobs.cli.shared import Corpus, Inputs, Out, RecipeName, Workers, app, errors, telling
+from plait.jobs.cli.shared import Corpus, Inputs, Out, RecipeName, SomeInputs, Workers, app, errors, telling
 from plait.jobs.progress import Silent
 from plait.schemas.errors import ConfigError
 
@@ -57,8 +57,12 @@ ClipWeights = Annotated[str, typer.Option("--clip-weights", help="For a name: op
 ClipCache = Annotated[str, typer.Option("--clip-cache", help="Folder of pictures' features that builds share.")]
 Device = Annotated[str, typer.Option("--device", help="Of models: auto, cpu or cuda.")]
 AllowLoopback = Annotated[bool, typer.Option("--allow-loopback", hidden=True)]
-Limit = Annotated[int | None, typer.Option("--limit", help="Archives at most, for a trial.")]
-Sample = Annotated[float | None, typer.Option("--sample", help="Share of the archives, such as 0.01, for a trial.")]
+Limit = Annotated[int | None, typer.Option("--limit", help="Archives (with --records: records) at most, for a trial.")]
+Sample = Annotated[float | None, typer.Option("--sample", help="Share of them, such as 0.01, for a trial.")]
+Records = Annotated[
+    str | None,
+    typer.Option("--records", help="Index (Parquet or CDXJ) of the records to take; alone, of Common Crawl's."),
+]
 
 
 def options_of(images: str, form: str, shard_docs: int, retain: str) -> Options:
@@ -71,8 +75,9 @@ def options_of(images: str, form: str, shard_docs: int, retain: str) -> Options:
 @app.command()
 def build(
     context: typer.Context,
-    inputs: Inputs,
     out: Out,
+    inputs: SomeInputs = None,
+    records: Records = None,
     recipe: RecipeName = "default",
     workers: Workers = None,
     images: Images = "archive",
@@ -102,6 +107,8 @@ def build(
     """Build a corpus from archives. Stop it any time: the same command goes on where it was.
 
     [dim]plait build crawl/*.warc.gz --out corpus --recipe default[/dim]
+
+    [dim]plait build --records cc-index.parquet --limit 5000 --out trial[/dim]
     """
     from plait.jobs.building import build as run
     from plait.jobs.clip import ClipChoice
@@ -113,7 +120,7 @@ def build(
     with errors():
         fetching = Fetching(user_agent_contact, opt_out, host_rate, host_concurrency, fetch_concurrency, allow_loopback)
         manifest = run(
-            Selection(tuple(inputs), limit, sample), out, recipe=recipe, workers=workers,
+            Selection(tuple(inputs or ()), limit, sample, records), out, recipe=recipe, workers=workers,
             options=options_of(images, form, shard_docs, retain),
             extractor=extractor, fetching=fetching, suppress=suppress or None,
             contamination=tuple(contamination or ()), clip=ClipChoice(clip_model, clip_weights, device, clip_cache),

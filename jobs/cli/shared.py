@@ -25,9 +25,9 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-Inputs = Annotated[
-    list[str], typer.Argument(help="Archives: files, globs, folders, s3://bucket/x.warc.gz, cc://CC-MAIN-2026-43.")
-]
+_ARCHIVES = typer.Argument(help="Archives: files, globs, folders, s3://bucket/x.warc.gz, cc://CC-MAIN-2026-43.")
+Inputs = Annotated[list[str], _ARCHIVES]
+SomeInputs = Annotated[list[str] | None, _ARCHIVES]
 Out = Annotated[str, typer.Option("--out", help="Folder of the corpus (a path or a URL): new, empty, or this build's.")]
 
 

@@ -18,6 +18,7 @@ from plait.dedup.keys import KEYS, document_keys
 from plait.jobs.context import Context
 from plait.jobs.evaluation import evaluation_of
 from plait.jobs.listings import opt_out_at
+from plait.jobs.picking import ranges_of
 from plait.jobs.settings import archive_of, extract_options, load_recipe_param, read_limits, spool_folder
 from plait.jobs.suppression import suppression_of
 from plait.jobs.units.dedup import minhash_config
@@ -28,6 +29,7 @@ from plait.pipeline.occurrences import image_key
 from plait.pipeline.pages import Capture, pages_batch
 from plait.pipeline.read.archive import read_archive, read_payload
 from plait.pipeline.read.inputs import Archive
+from plait.pipeline.read.picked import read_picked
 from plait.pipeline.read.records import Loss, Record, Tally
 from plait.pipeline.revisits import ANSWER, RESOLVED_PAGE, Row, batch_of, digest_key, visit_key
 from plait.pipeline.text import apply_text, score_types
@@ -306,12 +308,18 @@ def inline_bytes(url: str) -> bytes:
 
 
 def extract_archive(unit: Unit, ctx: Context) -> None:
-    """All pages and images of an archive."""
+    """All pages and images of an archive, or those that an index picks."""
     archive = archive_of(unit)
     tally = Tally()
     with ExitStack() as stack:
         work = _Unit(ctx, stack)
-        for record in read_archive(archive, work.limits, spool_dir=spool_folder(ctx), tally=tally):
+        picked = ranges_of(unit, ctx)
+        records = (
+            read_archive(archive, work.limits, spool_dir=spool_folder(ctx), tally=tally)
+            if picked is None
+            else read_picked(archive, picked, work.limits, tally=tally)
+        )
+        for record in records:
             if isinstance(record, Loss):
                 work.lost(record, archive)
             else:

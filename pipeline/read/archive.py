@@ -16,8 +16,6 @@ from plait.pipeline.read.source import Source, open_range, open_source
 from plait.pipeline.read.spool import spooler
 from plait.schemas.errors import RecordError
 
-_STORED_FACTOR, _STORED_SLACK = 3, 1 << 20
-
 
 def read_archive(
     archive: Archive,
@@ -42,7 +40,7 @@ def read_archive(
         UnitError: the file or its store cannot be read.
     """
     tally = Tally() if tally is None else tally
-    with _folder(spool_dir) as folder, open_source(archive, folder) as source:
+    with spool_folder(spool_dir) as folder, open_source(archive, folder) as source:
         found = False
         for offset, end, item in _items(source, archive, limits, folder, image_payloads):
             if isinstance(item, str):
@@ -78,29 +76,33 @@ def read_payload(archive: Archive, offset: int, length: int, limits: Limits, *, 
         RecordError: what `read_archive` gives as a `Loss`, or ``record_malformed`` where no record is at the address.
         UnitError: the file or its store cannot be read.
     """
-    # More than the limits could take is never fetched: a record that does not end within it is too large anyway.
-    length_read = min(length, _STORED_FACTOR * max(limits.page_bytes, limits.image_bytes) + _STORED_SLACK)
+    length_read = min(length, limits.stored_bytes)
     with contextlib.ExitStack() as stack:
-        folder = stack.enter_context(_folder(spool_dir))
+        folder = stack.enter_context(spool_folder(spool_dir))
         if offset < archive.bytes:
             window = stack.enter_context(open_range(archive, offset, length_read, folder))
         else:
             tail = stack.enter_context(_tail(archive, limits, folder))
             window = Source(cast(BinaryIO, tail), archive.name, offset - archive.bytes, length_read)
-        for frame in frames(window, None):
-            if not isinstance(frame, Frame):
-                break
-            try:
-                item = read_message(frame, limits, image_payloads=True)
-            except DamagedError as error:
-                raise RecordError("archive_truncated", str(error)) from error
-            if isinstance(item, Loss):
-                raise RecordError(item.reason, item.detail, value=item.value, threshold=item.threshold)
-            if isinstance(item, str):
-                break
-            item.offset, item.length = offset, length
-            return item
-    raise RecordError("record_malformed", f"no record at {offset} of {archive.name}")
+        item = record_in(window, archive, limits, image_payloads=True)
+    if isinstance(item, Loss):
+        raise RecordError(item.reason, item.detail, value=item.value, threshold=item.threshold)
+    if isinstance(item, str):
+        raise RecordError("record_malformed", f"no record at {offset} of {archive.name}")
+    item.offset, item.length = offset, length
+    return item
+
+
+def record_in(window: Source, archive: Archive, limits: Limits, *, image_payloads: bool = False) -> Record | Loss | str:
+    """The record that starts where a window of an archive does; a string says that it is none of our business."""
+    for frame in frames(window, None):
+        if not isinstance(frame, Frame):
+            break
+        try:
+            return read_message(frame, limits, image_payloads=image_payloads)
+        except DamagedError as error:
+            return Loss("archive_truncated", None, frame.offset, str(error))
+    return Loss("record_malformed", None, 0, f"no record of {archive.name} starts there")
 
 
 def _items(
@@ -126,7 +128,8 @@ def _items(
 
 
 @contextlib.contextmanager
-def _folder(spool_dir: str | None) -> Iterator[Path]:
+def spool_folder(spool_dir: str | None) -> Iterator[Path]:
+    """A folder for spools: the one given, or a temporary one."""
     if spool_dir is not None:
         yield Path(spool_dir)
         return

@@ -29,6 +29,11 @@ class Limits:
     head_bytes: int = 64 << 10
     spool_bytes: int = 64 << 30
 
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes of an archive that a record can take: one that does not end within them is too large anyway."""
+        return 3 * max(self.page_bytes, self.image_bytes) + MIB
+
 
 @dataclass(slots=True)
 class Record:

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import psutil
+import pytest
 
 from plait.jobs.store import Store
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+    from ray.cluster_utils import Cluster
 
 POLL_S = 0.05
 
@@ -65,6 +67,23 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def ray_cluster(nodes: int) -> Iterator[Cluster]:
+    """A Ray cluster of one-CPU nodes, each with a raylet of its own; nobody is connected to it."""
+    from ray.cluster_utils import Cluster
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_worker_niceness", "0")  # else other work on the machine starves Ray's workers
+        patch.setenv("RAY_usage_stats_enabled", "0")
+        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 200 << 20})
+        for _ in range(nodes - 1):
+            cluster.add_node(num_cpus=1, object_store_memory=200 << 20)
+        try:
+            yield cluster
+        finally:
+            cluster.shutdown()
 
 
 @contextlib.contextmanager
