@@ -22,6 +22,19 @@ demo: $(VENV)/.installed
 	@echo "corpus:  $(CURDIR)/demo/corpus"
 	@echo "report:  $(CURDIR)/demo/corpus/report.html"
 
+## make view       venv, install, and the explorer on ARCHIVE=... (an archive, a folder of them, or a corpus)
+view: $(VENV)/.view
+	@test -n "$(ARCHIVE)" || { echo "name what to look at: make view ARCHIVE=crawl.warc.gz"; exit 2; }
+	$(BIN)/plait view $(ARCHIVE) $(VIEW)
+
+$(VENV)/.view: $(VENV)/.python pyproject.toml
+	$(BIN)/python -m pip install --quiet -e '.[view]'
+	touch $(VENV)/.installed $@
+
+## make docs       the documentation as a site, in build/site
+docs: $(VENV)/.dev
+	$(BIN)/mkdocs build --quiet
+
 $(VENV)/.python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "plait needs Python 3.11 or newer; try: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
@@ -75,6 +88,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/images.py
 	$(BIN)/python benchmarks/text.py
 	$(BIN)/python benchmarks/extraction.py
+	$(BIN)/python benchmarks/explorer.py --folder build/explorer
 
 ## make soak       1 GB of generated archives, memory of every process printed
 soak: $(VENV)/.heavy
