@@ -45,7 +45,7 @@ def test_blocks_run_from_top_to_bottom(page, site, tmp_path):
     (tmp_path / "scripts").symlink_to(REPO / "scripts")
     code = "\n".join(code for why, code in blocks(page) if not why)
     env = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    done = subprocess.run(["sh", "-eu"], input=code, cwd=tmp_path, env=env, text=True, capture_output=True)
+    done = subprocess.run(["sh", "-euc", code], cwd=tmp_path, env=env, text=True, capture_output=True)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
 
 
