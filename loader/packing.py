@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -18,7 +18,7 @@ import numpy.typing as npt
 from plait.loader.decode import Pixels, Policy, Resize, Tiles
 from plait.loader.order import Order
 from plait.loader.progress import Position
-from plait.loader.samples import SampleRecipe, WindowReader, kept_nodes, placeholder
+from plait.loader.samples import SampleRecipe, WindowReader, held_back, kept_nodes, placeholder
 from plait.loader.sequence import IGNORE, Atom, Ids, ImageTokens, Part, SequenceRecipe, Tokenize, atoms, parts
 from plait.schemas.errors import ConfigError
 
@@ -125,9 +125,27 @@ def packs(
     """
     if samples.view != "natural" or samples.pixels is None:
         raise ConfigError("packs are made of natural samples with decoded pictures")
-    reader = WindowReader(order, samples)
     carried: list[Position] = []
     lost: Counter[str] = Counter()
+
+    def with_rest(pack: Pack) -> Pack:
+        counts = Counter(pack.failed) + lost
+        return replace(pack, positions=(*pack.positions, *carried), failed=dict(counts))
+
+    made = _packs(WindowReader(order, samples), samples, samples.pixels, recipe, windows, carried, lost)
+    return held_back(made, with_rest)
+
+
+def _packs(
+    reader: WindowReader,
+    samples: SampleRecipe,
+    pixels: Policy,
+    recipe: PackRecipe,
+    windows: Iterator[tuple[int, int]],
+    carried: list[Position],
+    lost: Counter[str],
+) -> Iterator[Pack]:
+    """Packs; ``carried`` and ``lost`` hold what belongs to the next."""
     for window, start in windows:
         cut: list[Part] = []
         for placed in reader.documents(window):
@@ -135,7 +153,7 @@ def packs(
                 lost["shard"] += 1
                 continue
             nodes = kept_nodes(placed.document.nodes, samples)
-            made = atoms(placed.document.doc_id, nodes, recipe.sequence, recipe.tokenize, samples.pixels)
+            made = atoms(placed.document.doc_id, nodes, recipe.sequence, recipe.tokenize, pixels)
             cut += parts(
                 placed.number,
                 placed.document.doc_id,
@@ -150,9 +168,10 @@ def packs(
             carried.append(Position(window, 1, True))
         for number, group in enumerate(bins[start:], start):
             carried.append(Position(window, number + 1, number + 1 == len(bins)))
-            yield _pack(group, samples, samples.pixels, tuple(carried), lost)
+            pack = _pack(group, samples, pixels, tuple(carried), lost)
             carried.clear()
             lost.clear()
+            yield pack
 
 
 def fitted(cut: Sequence[Part], recipe: PackRecipe) -> list[list[Part]]:

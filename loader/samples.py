@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -17,6 +17,8 @@ from plait.schemas.errors import ConfigError, CorpusError
 
 View: TypeAlias = Literal["natural", "pairs", "text"]
 OnFailure: TypeAlias = Literal["skip_image", "skip_document", "placeholder", "raise"]
+
+Item = TypeVar("Item")
 
 BASE_COLUMNS: Final = ("doc_id", "texts")
 
@@ -62,8 +64,10 @@ class Sample:
         source: number of its corpus in the mixture.
         nodes: texts (str) and images in reading order; an image is the list of its pixel arrays (more than one where
             it is tiled), or its bytes where the recipe decodes nothing.
-        positions: where the sample stands: for `Progress.used`. More than one where documents before it were skipped.
-        failed: what failed since the sample before: "image", "document", "placeholder", "shard" -> how often.
+        positions: where the sample stands: for `Progress.used`. More than one where documents before it were skipped,
+            or, in a stream's last sample, after it.
+        failed: what failed since the sample before (in the last: to the end): "image", "document", "placeholder",
+            "shard" (a document whose shard cannot be read) -> how often.
         fields: further columns.
     """
 
@@ -150,9 +154,36 @@ def samples(order: Order, recipe: SampleRecipe, windows: Iterator[tuple[int, int
         CorpusError: a shard cannot be read and the recipe says "raise".
         OSError: a picture cannot be decoded and the recipe says "raise".
     """
-    reader = WindowReader(order, recipe)
     carried: list[Position] = []
     failed: Counter[str] = Counter()
+
+    def with_rest(sample: Sample) -> Sample:
+        counts = Counter(sample.failed) + failed
+        return replace(sample, positions=(*sample.positions, *carried), failed=dict(counts))
+
+    return held_back(_samples(order, recipe, windows, carried, failed), with_rest)
+
+
+def held_back(made: Iterator[Item], with_rest: Callable[[Item], Item]) -> Iterator[Item]:
+    """Items, each once the next is there; the last with what came after it, so that no count is lost with the end."""
+    last: Item | None = None
+    for item in made:
+        if last is not None:
+            yield last
+        last = item
+    if last is not None:
+        yield with_rest(last)
+
+
+def _samples(
+    order: Order,
+    recipe: SampleRecipe,
+    windows: Iterator[tuple[int, int]],
+    carried: list[Position],
+    failed: Counter[str],
+) -> Iterator[Sample]:
+    """Samples; ``carried`` and ``failed`` hold what belongs to the next."""
+    reader = WindowReader(order, recipe)
     for window, start in windows:
         size = reader.size(window)
         for placed in reader.documents(window, start):
@@ -161,10 +192,11 @@ def samples(order: Order, recipe: SampleRecipe, windows: Iterator[tuple[int, int
             for number, sample in enumerate(made):
                 # A document's pairs count as used when the last of them is.
                 last = number == len(made) - 1
-                yield replace(sample, positions=tuple(carried) if last else (), failed=dict(failed))
+                positions, counts = tuple(carried) if last else (), dict(failed)
                 failed.clear()
                 if last:
                     carried.clear()
+                yield replace(sample, positions=positions, failed=counts)
 
 
 def _made(placed: Placed, recipe: SampleRecipe, failed: Counter[str]) -> list[Sample]:

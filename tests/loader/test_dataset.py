@@ -244,6 +244,71 @@ def test_uneven_ranks_make_the_same_number_of_steps(corpus_folder, tmp_path, end
         assert len(fresh) == 100
 
 
+GLOO = """
+import json, sys
+import torch.distributed as dist
+from torch.utils.data import DataLoader
+from plait.loader import (
+    Corpus, ImageTokens, InterleavedDataset, Order, PackRecipe, Resize, SampleRecipe, SequenceRecipe, Source, in_step
+)
+folders, rank, world, workers, store, state, steps, out = sys.argv[1:]
+dist.init_process_group("gloo", init_method=f"file://{store}", rank=int(rank), world_size=int(world))
+one, two = folders.split(",")
+order = Order((Source(Corpus(one), 2.0), Source(Corpus(two), 1.0)), seed=7, window=12)
+pack = PackRecipe(
+    lambda text: list(text.encode()), "bytes", SequenceRecipe(ImageTokens(300, each=4)), max_tokens=300, max_images=4
+)
+dataset = InterleavedDataset(order, SampleRecipe(pixels=Resize(16)), pack=pack)
+if state != "-":
+    dataset.load_state_dict(json.load(open(state)))
+progress = dataset.progress()
+used = []
+loader = DataLoader(dataset, batch_size=2, num_workers=int(workers), collate_fn=list)
+for step, (batch, fresh) in enumerate(in_step(iter(loader), "pad")):
+    if step == int(steps):
+        break
+    if fresh:
+        for made in batch:
+            progress.used(made.positions)
+            used.append([list(made.positions[-1][:2]), made.tokens.tolist()])
+states = [None] * int(world)
+dist.all_gather_object(states, progress.state_dict())
+json.dump([used, states], open(f"{out}-{rank}", "w"))
+dist.destroy_process_group()
+"""
+
+
+def gloo(folders: str, tmp_path: Path, name_: str, shape: tuple[int, int], state: str, steps: int) -> list:
+    """Packs that the ranks of a world used, and the states they gathered."""
+    world, workers = shape
+    (tmp_path / "gloo.py").write_text(GLOO)
+    out = str(tmp_path / name_)
+    running = [
+        subprocess.Popen(
+            [sys.executable, str(tmp_path / "gloo.py"), folders, str(rank), str(world), str(workers), f"{out}-store",
+             state, str(steps), out]
+        )
+        for rank in range(world)
+    ]  # fmt: skip
+    assert [process.wait(240) for process in running] == [0] * world
+    found = [json.loads(Path(f"{out}-{rank}").read_text()) for rank in range(world)]
+    assert all(states == found[0][1] for _, states in found)
+    return [sorted(pack for used, _ in found for pack in used), found[0][1]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("before", "after"), [((3, 1), (2, 0)), ((1, 2), (3, 0))])
+def test_real_ranks_save_on_one_shape_and_go_on_on_another(corpus_folder, make_corpus, tmp_path, before, after):
+    """A mixture, packed, over gloo and worker processes: what was used and what follows is the whole epoch, once."""
+    folders = f"{corpus_folder},{make_corpus(50, 2, 4, salt='b')}"
+    whole, _ = gloo(folders, tmp_path, "whole", (1, 0), "-", 10**6)
+    used, states = gloo(folders, tmp_path, "before", before, "-", 5)
+    (tmp_path / "state").write_text(json.dumps(states))
+    rest, _ = gloo(folders, tmp_path, "after", after, str(tmp_path / "state"), 10**6)
+    assert used
+    assert sorted(used + rest) == whole
+
+
 def test_stateful_dataloader_resumes_at_an_equal_worker_count(single):
     stateful = pytest.importorskip("torchdata.stateful_dataloader", reason="needs torchdata")
     order = single()
