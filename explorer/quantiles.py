@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from plait.explorer.masking import clipped
 from plait.explorer.pictures import SMALL, thumbnail
+from plait.explorer.safety import unshown
 from plait.explorer.series import floats, picture_rows
 from plait.loader import Corpus, Document, Picture, Text
 
@@ -38,6 +39,8 @@ def at_quantiles(corpus: Corpus, rows: pa.Table) -> tuple[AtQuantiles, ...]:
     for field in infos.type:
         if not pa.types.is_floating(field.type) or not any(word in field.name for word in WORDS):
             continue
+        if unshown(field.name):
+            continue
         values = floats(infos.field(field.name))
         finite = np.flatnonzero(np.isfinite(values))
         if not len(finite):
@@ -55,8 +58,11 @@ def at_quantiles(corpus: Corpus, rows: pa.Table) -> tuple[AtQuantiles, ...]:
 
 
 def _beside(document: Document, slot: int) -> str:
-    """The picture's caption or alternative text, else the text that stands nearest."""
+    """The text that CLIP finds most like the picture, else its caption or alternative text, else the nearest text."""
     node = document.nodes[slot]
+    matched = node.info.get("matched_text_index") if isinstance(node, Picture) else None
+    if isinstance(matched, int) and matched < len(document.texts):
+        return clipped(document.texts[matched], 160)
     said = (node.info.get("caption") or node.alt) if isinstance(node, Picture) else None
     texts = [(abs(at - slot), other.text) for at, other in enumerate(document.nodes) if isinstance(other, Text)]
     return clipped(str(said or (min(texts)[1] if texts else "")), 160)

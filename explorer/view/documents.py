@@ -123,7 +123,7 @@ class Reader:
         node = document.nodes[slot]
         if not isinstance(node, Picture) or node.data is None or unsafe(node.info):
             return None
-        mime = MIME.get(str(node.info.get("format")))
+        mime = MIME.get(_format(node))
         return (bytes(node.data), mime) if mime else None
 
     def places_of(self, ids: list[bytes]) -> dict[str, int]:
@@ -139,11 +139,16 @@ class Reader:
         return found
 
 
+def _format(picture: Picture) -> str:
+    """Of the bytes that the corpus holds, which a recipe may have encoded again."""
+    return str(picture.info.get("stored_format") or picture.info.get("format"))
+
+
 def _node(node: Node, place: int, slot: int) -> dict[str, Json]:
     if not isinstance(node, Picture):
         return {"kind": "text", "tag": node.tag, "text": node.text}
     hidden = node.data is not None and unsafe(node.info)
-    shown = node.data is not None and not hidden and str(node.info.get("format")) in MIME
+    shown = node.data is not None and not hidden and _format(node) in MIME
     facts: dict[str, Json] = {
         name: plain(node.info.get(name))
         for name, value in node.info.items()

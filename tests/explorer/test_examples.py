@@ -46,6 +46,8 @@ def corpus(tmp_path_factory) -> Corpus:
             "p_hash_dup_count": 40 if shared else 1,
             "alt": f"alt {number}",
         }
+        info |= {"clip_similarity": number / 60, "clip_nsfw": 0.1}
+        info |= {"matched_text_index": 0} if number == 29 else {}
         rows.append({
             "doc_id": bytes([number]) * 16, "order_key": number, "url": f"http://x/{number}", "title": f"T{number}",
             "words": float(number), "texts": [f"Text {number}", None], "tags": ["p", None],
@@ -99,22 +101,13 @@ def test_contact_sheet_shows_a_cluster_with_its_counts(corpus):
 
 def test_scores_of_similarity_are_shown_at_their_quantiles(corpus):
     rows = corpus.to_arrow([name for name in corpus.columns if name not in ("images", "texts", "tags")])
-    assert at_quantiles(corpus, rows) == ()
-    infos = rows.column("image_info").combine_chunks()
-    flat = infos.flatten()
-    values = pa.array(
-        [None if not there else float(n) / 60 for n, there in enumerate(flat.is_valid().to_pylist())], pa.float32()
-    )
-    fields = [*flat.type, pa.field("clip_similarity", pa.float32())]
-    more = pa.StructArray.from_arrays([*flat.flatten(), values], fields=fields, mask=flat.is_null())
-    scored = rows.set_column(
-        rows.schema.get_field_index("image_info"), "image_info", pa.ListArray.from_arrays(infos.offsets, more)
-    )
-    (found,) = at_quantiles(corpus, scored)
-    shown = [value for _, value, _, _ in found.examples]
+    found = {score.score: score for score in at_quantiles(corpus, rows)}
+    assert set(found) == {"clip_similarity"}  # that of nudity is left out, columns without values too
+    shown = [value for _, value, _, _ in found["clip_similarity"].examples]
     assert shown == sorted(shown)
-    assert shown[0] == pytest.approx(1 / 60)
-    assert found.examples[0][3] == "alt 0"
+    assert shown[0] == 0
+    assert found["clip_similarity"].examples[0][3] == "alt 0"
+    assert found["clip_similarity"].examples[-1][3] == "Text 29"  # matched by CLIP
 
 
 def test_unsafe_pictures_have_a_placeholder():
