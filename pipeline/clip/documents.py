@@ -8,6 +8,7 @@ applied before pictures are assigned, as MMC4 does it: a picture that is dropped
 from __future__ import annotations
 
 import hashlib
+import itertools
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -167,10 +168,7 @@ def _embed_texts(
     for document in found:
         document.first = first
         first += len(document.spans)
-    while True:
-        part = [pair for pair, _ in zip(texts, range(READ_TEXTS), strict=False)] if first else []
-        if not part:
-            break
+    while part := list(itertools.islice(texts, READ_TEXTS)):
         features, cut = model.texts([text for _, text in part])
         for (document, _), tokens in zip(part, cut.tolist(), strict=True):
             document.tokens_cut += tokens

@@ -38,11 +38,11 @@ def write_drawn(folder: Path, pages: int = 12, pictures: int = 3, *, strangers: 
     """An archive; with ``strangers`` every page shows the pictures of the next page instead of its own."""
     every = scenes(pages * pictures, seed)
     own = [every[number * pictures : (number + 1) * pictures] for number in range(pages)]
-    archive = WarcBuilder(info=True)
+    archive, host = WarcBuilder(info=True), "strangers" if strangers else "drawn"
     for number in range(pages):
         shown = own[(number + 1) % pages] if strangers else own[number]
         names = [f"/img/{number}-{k}.jpg" for k in range(pictures)]
-        archive.response(f"http://drawn.test/story/{number}", page(number, own[number], shown, names))
+        archive.response(f"http://{host}.test/story/{number}", page(number, own[number], shown, names))
         for one, name in zip(shown, names, strict=True):
-            archive.response(f"http://drawn.test{name}", encoded(one), "image/jpeg")
+            archive.response(f"http://{host}.test{name}", encoded(one), "image/jpeg")
     return archive.save(folder / f"drawn-{strangers}-{seed}.warc.gz")
