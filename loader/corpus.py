@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from plait.loader.documents import Document, Rows
 from plait.loader.shard_files import Shard, ShardFiles
@@ -63,9 +62,12 @@ class Corpus:
         self._last: tuple[int, Rows] | None = None
         storage = Storage(self.path, cache or Cache())
         try:
-            self.manifest = manifest or Manifest.from_json(storage.local(MANIFEST_NAME).read_text("utf-8"))
+            if manifest is None:
+                with storage.open(MANIFEST_NAME) as file:
+                    manifest = Manifest.from_json(file.read().decode())
         except CorpusError as error:
             raise CorpusError(f"{self.path} cannot be opened as a corpus: {error}") from error
+        self.manifest = manifest
         if "parquet" not in self.manifest.formats:
             raise ConfigError(
                 f"{self.path} holds {', '.join(self.manifest.formats)} shards alone: the loader reads Parquet; "
@@ -92,7 +94,7 @@ class Corpus:
         """Columns of the shards."""
         if not self.shards:
             raise CorpusError(f"{self.path} has no shards")
-        return pq.read_schema(self.local(0))
+        return self._files.schema()
 
     @property
     def is_view(self) -> bool:
@@ -164,7 +166,7 @@ class Corpus:
         first = 0
         for number, shard in enumerate(self.shards):
             if shard.rows and shard.max_order_key is not None and key <= shard.max_order_key:
-                ids = pq.read_table(self.local(number), columns=["doc_id"], memory_map=True).column("doc_id")
+                ids = self._files.table(number, ["doc_id"]).column("doc_id")
                 place: int = pc.index(ids, pa.scalar(wanted, pa.binary())).as_py()
                 if place >= 0:
                     return first + place
@@ -185,7 +187,7 @@ class Corpus:
         needed = [name for name in names if name in text]  # never too few: a column's name is in the text
         kept, first = [], 0
         for number, shard in enumerate(self.shards):
-            table = pq.read_table(self.local(number), columns=needed, memory_map=True)
+            table = self._files.table(number, needed)
             table = table.append_column("__row__", pa.array(np.arange(first, first + shard.rows)))
             try:
                 kept.append(table.filter(condition).column("__row__").to_numpy())

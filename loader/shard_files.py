@@ -61,7 +61,8 @@ class ShardFiles:
     @cached_property
     def shards(self) -> tuple[Shard, ...]:
         """Parquet shards in global order."""
-        table = pq.read_table(self.storage.local(self._listed))
+        with self.storage.open(self._listed) as file:
+            table = pq.read_table(file)
         return tuple(
             Shard(
                 row["path"],
@@ -88,11 +89,34 @@ class ShardFiles:
         return np.column_stack([table[:, 0], table[:, 1], first, table[:, 2]])
 
     def local(self, shard: int) -> Path:
-        """A shard's file on this machine's disk."""
-        entry = self.shards[shard]
+        """A shard's file on this machine's disk; of a remote corpus it may be evicted when it is not open."""
         if self.verify:
-            self.check(entry)
-        return self.storage.local(entry.path)
+            self.check(self.shards[shard])
+        return self.storage.local(self.shards[shard].path)
+
+    def table(self, shard: int, columns: Sequence[str]) -> pa.Table:
+        """Columns of a whole shard.
+
+        Raises:
+            CorpusError: it cannot be read.
+        """
+        try:
+            with self._file(shard) as file:
+                return file.read(list(columns))
+        except (OSError, ValueError) as error:
+            raise CorpusError(f"{self.shards[shard].path} cannot be read: {error}") from error
+
+    def schema(self) -> pa.Schema:
+        """Columns of the shards.
+
+        Raises:
+            CorpusError: the first cannot be read.
+        """
+        try:
+            with self._file(0) as file:
+                return file.schema_arrow
+        except (OSError, ValueError) as error:
+            raise CorpusError(f"{self.shards[0].path} cannot be read: {error}") from error
 
     def read_group(self, group: int, columns: Sequence[str] | None = None) -> pa.RecordBatch:
         """A row group as one batch, page checksums verified (unless the corpus was opened without).
@@ -101,11 +125,10 @@ class ShardFiles:
             CorpusError: the shard cannot be read there.
         """
         shard, place = int(self.groups[group, 0]), int(self.groups[group, 1])
-        path = self.local(shard)
         try:
-            with pq.ParquetFile(path, memory_map=True, page_checksum_verification=self.check_pages) as file:
+            with self._file(shard) as file:
                 table = file.read_row_group(place, columns=list(columns) if columns is not None else None)
-        except (OSError, pa.ArrowInvalid) as error:
+        except (OSError, ValueError) as error:  # ArrowInvalid is a ValueError
             raise CorpusError(f"{self.shards[shard].path} cannot be read at row group {place}: {error}") from error
         batches = table.combine_chunks().to_batches()
         return batches[0] if batches else pa.RecordBatch.from_pylist([], schema=table.schema)
@@ -123,9 +146,8 @@ class ShardFiles:
         if "images" not in wanted:
             return Rows(self.read_group(group, wanted))
         shard, place = int(self.groups[group, 0]), int(self.groups[group, 1])
-        path = self.local(shard)
         try:
-            mapped, metadata = self._mapped(shard, path)
+            mapped, metadata = self._mapped(shard)
             spans = picture_spans(mapped, metadata.row_group(place), verify=self.check_pages)
         except (OSError, IndexError, ValueError, CorpusError) as error:  # ArrowInvalid is a ValueError
             raise CorpusError(f"{self.shards[shard].path} cannot be read at row group {place}: {error}") from error
@@ -145,21 +167,30 @@ class ShardFiles:
         """
         if shard.path in self._verified:
             return
-        path = self.storage.local(shard.path)
-        digest = hashlib.sha256()
-        with path.open("rb") as file:
+        digest, size = hashlib.sha256(), 0
+        with self.storage.open(shard.path) as file:
             while block := file.read(READ_BYTES):
                 digest.update(block)
-        if path.stat().st_size != shard.bytes or digest.hexdigest() != shard.sha256:
+                size += len(block)
+        if size != shard.bytes or digest.hexdigest() != shard.sha256:
             raise CorpusError(f"{shard.path} is not what the ledger says: its SHA-256 is {digest.hexdigest()}")
         self._verified.add(shard.path)
 
-    def _mapped(self, shard: int, path: Path) -> tuple[memoryview, pq.FileMetaData]:
+    def _file(self, shard: int) -> pq.ParquetFile:
+        """A shard, from its mapping: its footer is read once."""
+        mapped, metadata = self._mapped(shard)
+        source = pa.BufferReader(pa.py_buffer(mapped))
+        return pq.ParquetFile(source, metadata=metadata, page_checksum_verification=self.check_pages)
+
+    def _mapped(self, shard: int) -> tuple[memoryview, pq.FileMetaData]:
         """A shard's file, mapped, and its footer. What a mapping's views outlive, they keep."""
         if shard not in self._maps:
+            entry = self.shards[shard]
+            if self.verify:
+                self.check(entry)
             while len(self._maps) >= OPEN_SHARDS:
                 del self._maps[next(iter(self._maps))]
-            with path.open("rb") as file:
+            with self.storage.open(entry.path) as file:
                 mapped = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-            self._maps[shard] = (mapped, pq.read_metadata(path, memory_map=True))
+            self._maps[shard] = (mapped, pq.read_metadata(pa.BufferReader(pa.py_buffer(mapped))))
         return self._maps[shard]

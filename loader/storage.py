@@ -11,12 +11,13 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from plait.schemas.errors import ConfigError, CorpusError
 
 CACHE_BYTES: Final = 50 << 30
 COPY_BYTES: Final = 8 << 20
+OPENINGS: Final = 50
 ATTEMPTS: Final = 4  # of one download; each takes up where the last broke off only by starting again
 
 
@@ -71,6 +72,17 @@ class Storage:
             self._fetch(url, target)
         self._evict(keep=target)
         return target
+
+    def open(self, path: str) -> BinaryIO:
+        """A file, opened: it stays readable whatever happens to its name.
+
+        Raises:
+            CorpusError: the file is not there, or could not be fetched.
+        """
+        for _ in range(OPENINGS):
+            with contextlib.suppress(FileNotFoundError):  # another process evicted it after it was brought: once more
+                return self.local(path).open("rb")
+        raise CorpusError(f"{path} was evicted {OPENINGS} times before it was opened: give the cache more bytes")
 
     @contextlib.contextmanager
     def _lock(self, name: str) -> Iterator[None]:
