@@ -28,7 +28,7 @@ view: $(VENV)/.view
 	$(BIN)/plait view $(ARCHIVE) $(VIEW)
 
 $(VENV)/.view: $(VENV)/.python pyproject.toml
-	$(BIN)/python -m pip install --quiet -e '.[view]'
+	$(BIN)/python -m pip install --quiet --no-compile -e '.[view]' # what is imported is compiled then
 	touch $(VENV)/.installed $@
 
 ## make docs       the documentation as a site, in build/site

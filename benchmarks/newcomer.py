@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 import signal
 import subprocess
 import tempfile
@@ -48,6 +49,10 @@ def main() -> None:
                 print(f"{time.monotonic() - began:4.0f} s  a document is on the screen")
             finally:
                 os.killpg(server.pid, signal.SIGTERM)
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        print(
+            f"{used.ru_utime + used.ru_stime:4.0f} s of CPU, {os.getloadavg()[0]:.0f} processes wanted this machine's"
+        )
 
 
 def look(url: str) -> None:
