@@ -1,6 +1,6 @@
 """Pictures: speed and equality of hashes, what the fast path changes, clusters at scale, and hostile bytes.
 
-    python benchmarks/images.py hashes|clusters|plans|archives [--data FOLDER] [--count N]
+    python benchmarks/images.py hashes|clusters|plans|archives|nsfw [--data FOLDER] [--count N]
     python benchmarks/images.py mutate [--first N] [--count N] [--pieces FILE]
 
 - hashes: images per CPU second from bytes to pHash, to both hashes and to all scores, beside imagehash, exact and with
@@ -10,6 +10,7 @@
   checked against brute force.
 - plans: the cut of the 64 bits for radii and numbers of hashes, and of a shuffle of 10^10.
 - archives: pictures of the archives in warc_images and warc_made: hashes that say nothing, and clusters by radius.
+- nsfw: pictures per CPU second through Open-NSFW on one thread, and what decoding takes of it.
 - mutate: N pictures with flipped, cut, repeated and overwritten bytes, made from the files of the image folders; each
   must end in scores or a reason. Prints the slowest, and the peak memory of the process. A picture is made from its
   number, so a campaign can be run in pieces: each adds a line to FILE, and the sum of all its lines is printed.
@@ -219,6 +220,21 @@ def archives(data: Path) -> None:
         print(f"radius {radius}: {int((sizes > 0).sum())} clusters, the largest of {int(sizes.max())}")
 
 
+def nsfw(data: Path, count: int) -> None:
+    from plait.pipeline.nsfw import NsfwModel, nsfw_input
+
+    pictures, model = photographs(data, count), NsfwModel()
+    start = time.process_time()
+    inputs = np.stack([nsfw_input(content) for content in pictures])
+    decoded = time.process_time()
+    model.run(inputs)
+    scored = time.process_time()
+    print(
+        f"{count} JPEGs of 800 x 600: {count / (scored - start):.1f} images/CPU-s; "
+        f"{1e3 * (decoded - start) / count:.0f} ms to decode, {1e3 * (scored - decoded) / count:.0f} ms in the model"
+    )
+
+
 def mutated(rng: random.Random, seeds: list[bytes]) -> bytes:
     data = bytearray(rng.choice(seeds))
     for _ in range(rng.choice((1, 1, 2, 4, 16))):
@@ -292,7 +308,7 @@ def print_pieces(pieces: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=["hashes", "clusters", "plans", "archives", "mutate"])
+    parser.add_argument("part", choices=["hashes", "clusters", "plans", "archives", "nsfw", "mutate"])
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--count", type=int)
     parser.add_argument("--radius", type=int, default=6)
@@ -307,6 +323,8 @@ def main() -> None:
         plans()
     elif given.part == "archives":
         archives(given.data)
+    elif given.part == "nsfw":
+        nsfw(given.data, given.count or 32)
     else:
         mutate(given.data, given.first, given.count or 1_000_000, given.pieces)
 

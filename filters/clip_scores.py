@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from plait.filters.score import Score
 
 NEED = "clip_model"
+AESTHETIC = "aesthetic_model"
 
 _DOCS = {
     "clip_similarity": "Cosine of the picture and its best span of the document (MMC4: 0.15), -1 to 1.",
@@ -18,6 +19,7 @@ _DOCS = {
     "clip_text_image": "Zero-shot probability that the picture shows text, by the recipe's prompts, 0 to 1.",
     "clip_logo": "Zero-shot probability that the picture is a logo, by the recipe's prompts, 0 to 1.",
     "clip_nsfw": "Zero-shot probability that the picture is pornographic, by the recipe's prompts, 0 to 1.",
+    "aesthetic": "Aesthetic score of the picture by the head that the recipe names (LAION's: about 1 to 10).",
     "matched_sim": "Cosine of the picture and the span it is assigned to, one picture a span (LCL: 0.24), -1 to 1.",
 }
 _OF_DOCUMENTS = {
@@ -34,7 +36,7 @@ SCORES: tuple[Score, ...] = (
     *(_late(name, "image", pa.float64() if name != "clip_rank" else pa.int64(), doc) for name, doc in _DOCS.items()),
     *(_late(name, "document", pa.float64(), doc) for name, doc in _OF_DOCUMENTS.items()),
 )
-REQUIRES: dict[str, str] = {score.name: NEED for score in SCORES}
+REQUIRES: dict[str, str] = {score.name: AESTHETIC if score.name == "aesthetic" else NEED for score in SCORES}
 ASSIGNED = frozenset({"matched_sim"})
 """Scores known only once it is decided which pictures are left to be assigned."""
 IMAGE_SCORES = frozenset(_DOCS)

@@ -38,7 +38,6 @@ _NEEDED: dict[str, tuple[str, str, str]] = {
     "pornography": ("document", "omnicorpus_bert", "OmniCorpus' classifier of pornographic text, 0 to 1."),
     "openlid_score": ("document", "openlid", "Probability of openLID's language over 201 languages (mOSCAR)."),
     "bff_ngram_overlap": ("document", "bff", "Share of 13-grams seen before in the crawl by a Bloom filter (MINT-1T)."),
-    "aesthetic": ("image", "aesthetic_model", "LAION's aesthetic score, 1 to 10."),
     "csam": ("image", "thorn_safer", "Thorn Safer's score (proprietary)."),
     "opted_out_url": ("image", "spawning_list", "Whether Spawning's list names the image's URL, 0 or 1."),
 }

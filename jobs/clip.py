@@ -161,6 +161,7 @@ class ClipStages:
     ) -> dict[int, tuple[Output, Output]]:
         """Images with what CLIP says of them, and spans, by shard; shards without a feature are left out."""
         params = {"recipe": recipe_param(self.recipe, stage="assemble"), "images": mode, **self.plan.params()}
+        params |= clip.aesthetic_identity(self.recipe)
         stage = self._stage("clip_match", "match_shard", params, model=True)
         of_shard, with_feature = _by_part(found), _by_part(features)
         units, parts = [], []

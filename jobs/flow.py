@@ -123,7 +123,8 @@ class Flow:
             opened: a unit for each shard.
             scores: score columns of the corpus → Arrow type.
         """
-        columns: dict[str, Json] = {"scores": dict(scores)}
+        columns: dict[str, Json] = {"scores": dict(scores), "recipe": recipe_param(self.recipe, stage="assemble")}
+        columns |= {"lists": dict(self.lists)} if self.lists else {}
         shards = self._units(self._stage("reopen", "fill:reopen_shard", columns), opened)
         documents = _tables(shards, "documents")
         if not documents:

@@ -35,6 +35,7 @@ CLIP_COLUMNS = [
     pa.field("clip_text_image", pa.float32()),  # zero-shot probability that the picture shows text, 0 to 1
     pa.field("clip_logo", pa.float32()),  # that it is a logo
     pa.field("clip_nsfw", pa.float32()),  # that it is pornographic
+    pa.field("aesthetic", pa.float32()),  # by the head that the recipe names, about 1 to 10
     pa.field("matched_text_index", pa.int32()),  # the document's text (counted over texts, from 0) that the picture...
     pa.field("matched_span", pa.int32()),  # ...is assigned to, and the span of clip_spans in it
     pa.field("matched_sim", pa.float32()),  # cosine with that span

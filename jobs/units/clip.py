@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -12,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from plait.filters.clip_scores import NEED
+from plait.filters.clip_scores import AESTHETIC, NEED
 from plait.filters.clip_settings import Clip
 from plait.filters.image_scores import picture_columns
 from plait.filters.recipe import Recipe
@@ -25,6 +27,7 @@ from plait.jobs.units.images import IMAGE
 from plait.jobs.units.order import ShardFiles, shard_count
 from plait.jobs.units.streams import Stream, split
 from plait.jobs.work import Json, Unit
+from plait.pipeline.aesthetic import AestheticHead, read_aesthetic_head
 from plait.pipeline.assemble import ASSEMBLE_IMAGE, PLACED_IMAGE, Mode
 from plait.pipeline.clip.documents import compare
 from plait.pipeline.clip.features import Classifier, Picture, classifiers, embed
@@ -240,6 +243,24 @@ def place(stream: Stream, unit: Unit, ctx: Context) -> None:
     files.close()
 
 
+def aesthetic_identity(recipe: Recipe) -> dict[str, Json]:
+    """The aesthetic head by its digest, where a rule of the recipe reads its score."""
+    path = recipe.resources.aesthetic_model
+    if path is None or not any(AESTHETIC in needs for needs in recipe.requirements().values()):
+        return {}
+    return {"aesthetic": hashlib.sha256(Path(path).read_bytes()).hexdigest()}
+
+
+@functools.lru_cache(maxsize=1)
+def _head(path: str | None, digest: str) -> AestheticHead | None:
+    """The head that the stage's settings ask for by its digest, loaded once a process."""
+    if path is None or digest == "None":
+        return None
+    if hashlib.sha256(Path(path).read_bytes()).hexdigest() != digest:
+        raise ConfigError(f"the aesthetic head {path} is another on this machine than on the driver's")
+    return read_aesthetic_head(path)
+
+
 def match_shard(unit: Unit, ctx: Context) -> None:
     """A shard's documents, images and features → its "images" with what CLIP says of them, and "spans"."""
     recipe = load_recipe_param(ctx)
@@ -247,8 +268,9 @@ def match_shard(unit: Unit, ctx: Context) -> None:
     rows = whole(ctx, str(unit.payload["images"]), PLACED_IMAGE)
     features = whole(ctx, str(unit.payload["features"]), PLACED_FEATURE)
     images, spans = compare(
-        documents, rows, features, _load(unit, ctx), recipe, mode=cast("Mode", ctx.params["images"])
-    )
+        documents, rows, features, _load(unit, ctx), recipe, mode=cast("Mode", ctx.params["images"]),
+        head=_head(recipe.resources.aesthetic_model, str(ctx.params.get("aesthetic"))),
+    )  # fmt: skip
     with ctx.table("images", ASSEMBLE_IMAGE) as table:
         table.write(images)
     with ctx.table("spans", DOCUMENT_SPANS) as table:

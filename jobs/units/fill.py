@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from plait.jobs.context import Context
 from plait.jobs.store import Store
-from plait.jobs.units.pictures import SCORED
+from plait.jobs.units.pictures import SCORED, without_listed
 from plait.jobs.work import Unit
 from plait.pipeline.occurrences import image_key, record_key
 from plait.pipeline.webdataset_shard import read_webdataset_shard
@@ -36,6 +36,7 @@ def reopen_shard(unit: Unit, ctx: Context) -> None:
     """A shard → its "documents", a "pack" of its pictures, and "locators" that lead there.
 
     What the shard says of a picture is in "scores", and is not measured again: the bytes may have been encoded again.
+    The recipe's lists of pictures are asked again, for they may have grown.
     Pictures without hashes, as another corpus' are, have a place in "index", to be measured.
     """
     scores = score_columns(ctx)
@@ -77,7 +78,7 @@ def reopen_shard(unit: Unit, ctx: Context) -> None:
     with ctx.table("index", PACKED) as table:
         table.write(pa.RecordBatch.from_pylist([line | {"pack": path} for line in index], schema=PACKED))
     with ctx.table("scores", SCORED) as table:
-        table.write(pa.RecordBatch.from_pylist([line | {"pack": path} for line in known], schema=SCORED))
+        table.write(without_listed([line | {"pack": path} for line in known], ctx))
 
 
 def _known(record: Row, info: Row) -> Row:

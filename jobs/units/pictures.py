@@ -75,9 +75,9 @@ def score_pack(unit: Unit, ctx: Context) -> None:
                     row |= _verdict(error)
             rows.append(row)
             if len(rows) == ROWS:
-                table.write(_without_listed(rows, ctx))
+                table.write(without_listed(rows, ctx))
                 rows = []
-        table.write(_without_listed(rows, ctx))
+        table.write(without_listed(rows, ctx))
 
 
 def _verdict(error: RecordError) -> Row:
@@ -88,8 +88,8 @@ def _verdict(error: RecordError) -> Row:
     }  # fmt: skip
 
 
-def _without_listed(rows: list[Row], ctx: Context) -> pa.RecordBatch:
-    """`SCORED` rows; those that a list names get its reason, the first list's first."""
+def without_listed(rows: list[Row], ctx: Context) -> pa.RecordBatch:
+    """`SCORED` rows; those that a list of the stage's settings names get its reason, the first list's first."""
     batch = pa.RecordBatch.from_pylist(rows, schema=SCORED)
     lists = cast("dict[str, str]", ctx.params.get("lists", {}))
     radius = load_recipe_param(ctx).images.list_radius

@@ -21,6 +21,7 @@ import pyarrow as pa
 from plait.filters.clip_scores import ASSIGNED
 from plait.filters.clip_settings import Clip
 from plait.filters.recipe import Recipe
+from plait.pipeline.aesthetic import AestheticHead
 from plait.pipeline.assemble import ASSEMBLE_IMAGE, Mode, image_rows, surviving_images
 from plait.pipeline.clip.features import STORED, unpack
 from plait.pipeline.clip.match import F32, Ints, Matched, match, rank
@@ -74,6 +75,7 @@ def compare(
     recipe: Recipe,
     *,
     mode: Mode,
+    head: AestheticHead | None = None,
 ) -> tuple[pa.RecordBatch, pa.RecordBatch]:
     """Everything that CLIP says of a shard.
 
@@ -84,6 +86,7 @@ def compare(
         model: loaded.
         recipe: its table ``clip`` and its rules at assembly.
         mode: as `plait.pipeline.assemble.assemble`.
+        head: of the aesthetic score; None gives none.
 
     Returns:
         The images with the columns of `plait.schemas.clip.CLIP_COLUMNS`, and `DOCUMENT_SPANS` of the documents one of
@@ -99,6 +102,9 @@ def compare(
     for name in ("clip_text_image", "clip_logo", "clip_nsfw"):
         values = features.column(name).to_pylist()
         cells[name] = [values[place] if place >= 0 else None for place in of_image]
+    if head is not None:
+        beauty = head.scores(stored).tolist()
+        cells["aesthetic"] = [beauty[place] if place >= 0 else None for place in of_image]
     with tempfile.TemporaryFile(prefix="plait-clip-") as file:
         texts = _texts(documents, found)
         total = _embed_texts(texts, found, model, file)

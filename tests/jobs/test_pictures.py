@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,11 @@ from plait.dedup.phash import phash
 from plait.filters.recipe import load_recipe
 from plait.jobs import Fetching, Options, audit, build
 from plait.jobs.requirements import missing_requirements
+from plait.jobs.runner import run_unit
+from plait.jobs.store import Store
 from plait.jobs.units import pictures
+from plait.jobs.work import Stage, Unit
+from plait.pipeline.clip.model import import_open_clip
 from plait.schemas.errors import ConfigError
 from plait.schemas.manifest import Manifest
 from tests.archives import WarcBuilder, picture
@@ -213,3 +218,57 @@ def test_without_the_model_a_recipe_is_partial_or_refused(monkeypatch: pytest.Mo
     assert "image_nsfw" not in [rule.name for rule in kept.rules]
     with pytest.raises(ConfigError, match="image_nsfw: nsfw_model"):
         missing_requirements(recipe.model_copy(update={"missing": "refuse"}))
+
+
+def tiny_model(folder: Path) -> Path:
+    """A CLIP model of the size of the tests' own, with random weights."""
+    open_clip = import_open_clip()
+    import torch
+    from safetensors.torch import save_file
+
+    folder.mkdir()
+    settings = Path(__file__).resolve().parents[1] / "tiny_clip/model/open_clip_config.json"
+    (folder / settings.name).write_text(settings.read_text())
+    torch.manual_seed(5)
+    model = open_clip.model.CLIP(**json.loads(settings.read_text())["model_cfg"])
+    save_file(model.state_dict(), folder / "open_clip_model.safetensors")
+    return folder
+
+
+@pytest.mark.heavy
+def test_an_aesthetic_head_scores_what_clip_saw(archive: str, tmp_path: Path) -> None:
+    pytest.importorskip("open_clip")
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "head.npz", weight=rng.normal(size=(1, 64)).astype(np.float32), bias=np.array([5.0]))
+    clip = f'[clip]\nmodel = "{tiny_model(tmp_path / "model")}"\n'
+    rule = '[[rule]]\nname = "ugly"\nscope = "image"\nkeep = "aesthetic >= {least}"\nsource = "test"\n'
+    head = '[resources]\naesthetic_model = "head.npz"\n'
+    made(archive, tmp_path / "all", write_recipe(tmp_path, head + clip + FAST + rule.format(least=-1000)))
+    scores = {bytes(info["sha256"]): info["aesthetic"] for info in infos(tmp_path / "all")}
+    assert len(scores) == PAGES + 2
+    assert len(set(scores.values())) == len(scores)
+    least = sorted(scores.values())[3]
+    made(archive, tmp_path / "out", write_recipe(tmp_path, head + clip + FAST + rule.format(least=f"{least:.6f}")))
+    gone = [row["value"] for row in drops(tmp_path / "out") if row["reason"] == "ugly"]
+    assert gone
+    assert max(gone) < least + 1e-5
+    assert min(info["aesthetic"] for info in infos(tmp_path / "out")) >= least - 1e-5
+    without = load_recipe(write_recipe(tmp_path, head + FAST + rule.format(least=0)))
+    assert missing_requirements(without)[1] == ("ugly: aesthetic_model",)  # a head without a model sees nothing
+
+
+def test_a_shard_that_is_opened_again_is_asked_about_lists_that_grew(plain: Path, tmp_path: Path) -> None:
+    store, digest = Store(str(tmp_path)), hashlib.sha256(picture(640, 480, 600)).hexdigest()
+    with store.open_write("work/lists/bad.txt") as file:
+        file.write(digest.encode())
+    params = {
+        "scores": dict(Manifest.from_json((plain / "manifest.json").read_text()).scores),
+        "recipe": load_recipe("annotate").model_dump_json(), "lists": {"listed_bad": "work/lists/bad.txt"},
+    }  # fmt: skip
+    shard = sorted((plain / "data").glob("*.parquet"))[0]
+    payload = {"corpus": str(plain), "path": f"data/{shard.name}", "format": "parquet"}
+    receipt = run_unit(store, Stage("reopen", "plait.jobs.units.fill:reopen_shard", params), Unit(("x",), "0", payload))
+    rows = [row for output in receipt.tables("scores") for row in pq.read_table(store.path(output.path)).to_pylist()]
+    assert {row["sha256"].hex() for row in rows if row["reason"] == "listed_bad"} == {digest}
+    assert any(row["reason"] is None for row in rows)
+    assert not receipt.tables("index")  # nothing has to be measured again
