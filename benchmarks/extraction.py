@@ -1,11 +1,14 @@
 """Extraction side by side on human-reviewed pages, with floors below which it fails.
 
-usage: python benchmarks/extraction.py SHARED_DIR [--systems blocks fast trafilatura] [--folds build/extraction]
-       [--every N] [--floors benchmarks/extraction_floors.toml] [--report FILE.json]
+usage: python benchmarks/extraction.py [SHARED_DIR] [--systems blocks blocks-cv fast trafilatura resiliparse]
+       [--sets wcxb readability iot-21lang oi-wiki-zh] [--folds build/extraction] [--every N] [--part I/N]
+       [--floors benchmarks/extraction_floors.toml] [--report FILE.json]
 
-SHARED_DIR holds data/wcxb, data/readability_pages and tools/score_wcxb.py, tools/score_extraction.py. ``blocks`` is the
-model that ships, which has seen WCXB; ``blocks-cv`` scores every WCXB page with the fold model of ``--folds`` that has
-not seen its domain (`benchmarks/train_blocks.py` writes them); ``blocks-half`` the same with the two half models.
+SHARED_DIR (../shared if absent) holds data/wcxb, data/readability_pages, data/warc_made and tools/score_wcxb.py,
+tools/score_extraction.py. ``blocks`` is the model that ships, which has seen WCXB; ``blocks-cv`` scores every WCXB page
+with the fold model of ``--folds`` that has not seen its domain (`benchmarks/train_blocks.py` writes them);
+``blocks-half`` the same with the two half models. ``--part 0/4`` scores every fourth page of WCXB and writes its rows
+into the report; ``--merge FILE...`` adds up the reports of all parts. magic-html needs Python 3.12 and is not run.
 """
 
 from __future__ import annotations
@@ -15,11 +18,13 @@ import gzip
 import importlib.util
 import json
 import pathlib
+import re
 import statistics
 import sys
 import time
 import tomllib
 import zlib
+from collections import Counter
 from collections.abc import Callable
 from types import ModuleType
 
@@ -30,7 +35,11 @@ from plait.schemas.errors import RecordError
 from plait.schemas.urls import domain
 
 Extract = Callable[[bytes, str], list[Node]]
+Rows = list[dict[str, object]]
 FOLDS = 5
+SETS = ("wcxb", "readability", "iot-21lang", "oi-wiki-zh")
+# A character of a script without spaces is a word of its own.
+WORD = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff]|[^\W\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff]+")
 
 
 def tool(shared: pathlib.Path, name: str) -> ModuleType:
@@ -86,27 +95,78 @@ def as_rows(nodes: list[Node]) -> list[dict[str, str | None]]:
     return [{"kind": n.kind, "text": n.text, "url": n.url} for n in nodes]
 
 
-def score_wcxb(shared: pathlib.Path, extract: Extract, every: int) -> dict[str, float]:
-    """Word and image F1 on WCXB, by page type, with seconds a page."""
+def rows_of_wcxb(shared: pathlib.Path, extract: Extract, pages: slice) -> Rows:
+    """A row a page of WCXB: the scorer's figures and CPU seconds."""
     scorer = tool(shared, "score_wcxb")
     root = shared / "data" / "wcxb"
-    rows: list[dict[str, object]] = []
-    seconds: list[float] = []
-    for path in sorted((root / "ground-truth").glob("*.json"))[::every]:
+    rows: Rows = []
+    for path in sorted((root / "ground-truth").glob("*.json"))[pages]:
         url = json.loads(path.read_text("utf-8")).get("url") or "http://fakehost/"
         html = gzip.decompress((root / "html" / f"{path.stem}.html.gz").read_bytes())
         start = time.process_time()
         nodes = extract(html, url)
-        seconds.append(time.process_time() - start)
-        rows.append(scorer.score_page(root, path.stem, as_rows(nodes)))
+        seconds = time.process_time() - start
+        rows.append({**scorer.score_page(root, path.stem, as_rows(nodes)), "seconds": seconds})
+    return rows
+
+
+def sum_of_wcxb(shared: pathlib.Path, rows: Rows) -> dict[str, float]:
+    """Word and image F1 on WCXB, by page type, with CPU time a page."""
+    scorer = tool(shared, "score_wcxb")
     total = scorer.summary(rows)
     out = {name: float(total[name]) for name in ("pages", "word_f1", "with", "without", "image_f1", "image_recall")}
     for kind in sorted({str(row["type"]) for row in rows}):
-        out[kind] = float(scorer.summary([row for row in rows if row["type"] == kind])["word_f1"])
-    seconds.sort()
+        part = scorer.summary([row for row in rows if row["type"] == kind])
+        out[kind] = float(part["word_f1"])
+        out[f"{kind} images"] = float(part["image_f1"])
+    seconds = sorted(float(str(row["seconds"])) for row in rows)
     out["ms"] = 1000 * statistics.mean(seconds)
     out["p99_ms"] = 1000 * seconds[int(0.99 * len(seconds))]
     return out
+
+
+def score_wcxb(shared: pathlib.Path, extract: Extract, every: int) -> dict[str, float]:
+    """WCXB, every so many pages."""
+    return sum_of_wcxb(shared, rows_of_wcxb(shared, extract, slice(None, None, every)))
+
+
+def score_gold(shared: pathlib.Path, name: str, extract: Extract) -> dict[str, float]:
+    """Word and image F1 on an archive made from Markdown whose order of texts and pictures is known, by language."""
+    from plait.pipeline.read import Limits, Record, expand, read_archive
+
+    folder = shared / "data" / "warc_made"
+    gold = [json.loads(line) for line in (folder / f"{name}.gold.jsonl").read_text("utf-8").splitlines()]
+    wanted = {page["url"]: page for page in gold}
+    found: dict[str, list[Node]] = {}
+    for archive in expand([str(folder / f"{name}.warc.gz")]):
+        for record in read_archive(archive, Limits(), spool_dir=None):
+            if isinstance(record, Record) and record.url in wanted and record.payload is not None:
+                found[record.url] = extract(record.payload, record.url)
+    words: dict[str, list[float]] = {}
+    right = produced = expected = 0
+    for url, page in wanted.items():
+        nodes = found.get(url, [])
+        texts = " ".join(n.text or "" for n in nodes if n.kind == "text")
+        truth = " ".join(item["text"] for item in page["sequence"] if "text" in item)
+        words.setdefault(page["lang"], []).append(overlap_f1(WORD.findall(texts), WORD.findall(truth)))
+        ours = Counter(n.url for n in nodes if n.kind == "image")
+        theirs = Counter(item["image"] for item in page["sequence"] if "image" in item)
+        right += (ours & theirs).total()
+        produced += ours.total()
+        expected += theirs.total()
+    out = {
+        "pages": float(len(found)),
+        "word_f1": statistics.mean(f for each in words.values() for f in each),
+        "image_f1": 2 * right / max(1, produced + expected),
+        "images": float(right),
+    }
+    return out | {f"word_f1 {lang}": statistics.mean(each) for lang, each in sorted(words.items())}
+
+
+def overlap_f1(found: list[str], gold: list[str]) -> float:
+    """Multiset overlap of words, case folded."""
+    ours, theirs = Counter(w.lower() for w in found), Counter(w.lower() for w in gold)
+    return 2 * (ours & theirs).total() / max(1, ours.total() + theirs.total())
 
 
 def score_readability(shared: pathlib.Path, extract: Extract) -> dict[str, float]:
@@ -173,29 +233,54 @@ def below_floors(found: dict[str, dict[str, dict[str, float]]], floors: pathlib.
     return problems
 
 
+def score_sets(args: argparse.Namespace, system: str) -> tuple[dict[str, dict[str, float]], Rows]:
+    """What one system reaches on the sets asked for, and its rows of WCXB."""
+    held_out = {"blocks-cv": "fold", "blocks-half": "half"}.get(system)
+    extract = cross_validated(args.folds, held_out) if held_out else plain(system)
+    part, parts = (int(x) for x in args.part.split("/"))
+    found: dict[str, dict[str, float]] = {}
+    rows: Rows = []
+    if "wcxb" in args.sets:
+        rows = rows_of_wcxb(args.shared, extract, slice(part * args.every, None, parts * args.every))
+        found["wcxb"] = sum_of_wcxb(args.shared, rows)
+    if "readability" in args.sets:
+        found["readability"] = score_readability(args.shared, extract)
+    for name in args.sets:
+        if name not in ("wcxb", "readability"):
+            found[name] = score_gold(args.shared, name, extract)
+    return found, rows
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("shared", type=pathlib.Path)
-    parser.add_argument("--systems", nargs="+", default=["blocks", "fast", "trafilatura"])
+    parser.add_argument("shared", type=pathlib.Path, nargs="?", default=pathlib.Path("../shared"))
+    parser.add_argument("--systems", nargs="+", default=["blocks", "fast", "trafilatura", "resiliparse"])
+    parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
     parser.add_argument("--folds", type=pathlib.Path, default=pathlib.Path("build/extraction"))
     parser.add_argument("--every", type=int, default=1)
+    parser.add_argument("--part", default="0/1")
+    parser.add_argument("--merge", nargs="+", type=pathlib.Path, default=[])
     parser.add_argument("--floors", type=pathlib.Path, default=pathlib.Path(__file__).parent / "extraction_floors.toml")
     parser.add_argument("--report", type=pathlib.Path)
     args = parser.parse_args()
     sys.setrecursionlimit(50_000)
     found: dict[str, dict[str, dict[str, float]]] = {}
-    for system in args.systems:
-        held_out = {"blocks-cv": "fold", "blocks-half": "half"}.get(system)
-        extract = cross_validated(args.folds, held_out) if held_out else plain(system)
-        found[system] = {"wcxb": score_wcxb(args.shared, extract, args.every)}
-        if not held_out:
-            found[system]["readability"] = score_readability(args.shared, extract)
-        for name, values in found[system].items():
+    pages: dict[str, Rows] = {}
+    if args.merge:
+        for file in args.merge:
+            for system, rows in json.loads(file.read_text("utf-8"))["pages"].items():
+                pages.setdefault(system, []).extend(rows)
+        found = {system: {"wcxb": sum_of_wcxb(args.shared, rows)} for system, rows in pages.items()}
+    else:
+        for system in args.systems:
+            found[system], pages[system] = score_sets(args, system)
+    for system, sets in found.items():
+        for name, values in sets.items():
             print(system, name, json.dumps({k: round(v, 4) for k, v in values.items()}), flush=True)
     if args.report:
         args.report.parent.mkdir(parents=True, exist_ok=True)
-        args.report.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
-    problems = below_floors(found, args.floors) if args.every == 1 else []
+        args.report.write_text(json.dumps({"found": found, "pages": pages}) + "\n", "utf-8")
+    problems = below_floors(found, args.floors) if args.every == 1 and args.part == "0/1" else []
     for problem in problems:
         print("below the floor:", problem)
     sys.exit(1 if problems else 0)

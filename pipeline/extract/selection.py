@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import numpy.typing as npt
 
@@ -38,10 +40,17 @@ _AD_SIZES = frozenset(
         (120, 240),
     }
 )
+# Names of files that pages give to furniture; such a picture must be as sure as one outside the content, and it is no
+# content before the first kept block or after the last.
+_FURNITURE = re.compile(r"logo|icon|avatar|sprite|badge|spinner|captcha", re.IGNORECASE)
 _LIKELY = 0.3  # probability of a block that counts towards the main element
 _MAIN_SHARE = 0.6  # of the likely content that the main element holds
 _TEMPLATE_SHARE = 0.5  # an element that holds more of the page's words is no menu, whatever its class says
 _PLACE_LEVELS = 4
+_GAP_BLOCKS = 2  # left out between two kept blocks at most, for them to be kept too
+_GAP_WORDS = 8
+_GAP_LINKS = 0.5  # share of their characters that stand in links at most
+_GAP_LEAST = 0.15  # probability of each of them at least
 _REPEAT_WORDS = 3  # words; shorter texts may stand twice ("Yes", a price)
 # Cross-validated word F1 is 0.877 for 0, 0.5 and 0.8 alike; a long article keeps its end only with a large share.
 _SIBLING_SHARE = 0.8
@@ -76,6 +85,22 @@ def agree_among_siblings(layout: Layout, p: Floats, f: Frame) -> Floats:
     weight = f.words + 0.1  # blocks without a word count a little
     mean = np.bincount(group, p * weight) / np.bincount(group, weight)
     return np.asarray((1.0 - _SIBLING_SHARE) * p + _SIBLING_SHARE * mean[group])
+
+
+def fill_gaps(layout: Layout, keep: npt.NDArray[np.bool_], p: Floats, f: Frame) -> npt.NDArray[np.bool_]:
+    """Keep the few short blocks that stand between kept ones: a line of code, a cell's heading, "Step 2".
+
+    Cross-validated word F1 on WCXB is the same with and without (0.874); pages of other languages lose fewer words.
+    """
+    out = keep.copy()
+    kept = np.flatnonzero(keep)
+    words = prefix(f.words)
+    for before in np.flatnonzero((np.diff(kept) > 1) & (np.diff(kept) <= _GAP_BLOCKS + 1)):
+        first, end = int(kept[before]) + 1, int(kept[before + 1])
+        links = sum(layout.b_link[first:end]) / max(1.0, float(f.chars[first:end].sum()))
+        if words[end] - words[first] <= _GAP_WORDS and links < _GAP_LINKS and p[first:end].min() >= _GAP_LEAST:
+            out[first:end] = True
+    return out
 
 
 def drop_repeats(layout: Layout, keep: npt.NDArray[np.bool_], words: Floats) -> npt.NDArray[np.bool_]:
@@ -139,11 +164,15 @@ def choose_images(layout: Layout, p: Floats, keep: npt.NDArray[np.bool_], f: Fra
     inside, template = _standing(layout, p, f)
     large = np.array([_declares_large(image.raw) for image in layout.images], np.bool_)
     single = np.bincount(place)[place] <= _SINGLE
-    least = np.where(inside, np.where(large, _LEAST_LARGE, _LEAST_INSIDE), _LEAST_OUTSIDE)
+    furniture = np.array([bool(_FURNITURE.search(_file_name(image.raw))) for image in layout.images], np.bool_)
+    large &= ~furniture
+    least = np.where(inside & ~furniture, np.where(large, _LEAST_LARGE, _LEAST_INSIDE), _LEAST_OUTSIDE)
     captioned = np.array([bool(caption_blocks(layout, image)) for image in layout.images], np.bool_)
-    return np.asarray(
-        (score >= least) | (inside & captioned) | (large & single & ~template & (around >= _LEAST_SINGLE))
-    )
+    chosen = (score >= least) | (inside & captioned) | (large & single & ~template & (around >= _LEAST_SINGLE))
+    blocks = np.flatnonzero(keep)
+    position = np.array([image.position for image in layout.images], np.int64)
+    between = (position > blocks[0]) & (position <= blocks[-1]) if len(blocks) else np.zeros(len(position), np.bool_)
+    return np.asarray(chosen & (between | ~furniture))
 
 
 def _places(layout: Layout) -> npt.NDArray[np.int64]:
@@ -185,6 +214,11 @@ def _standing(layout: Layout, p: Floats, f: Frame) -> tuple[npt.NDArray[np.bool_
             element = layout.e_parent[element]
         inside[i] |= main == 0
     return inside & ~template, template
+
+
+def _file_name(raw: str) -> str:
+    """Name of the file in a picture's ``src``, or ""."""
+    return voc.attributes(raw).get("src", "").partition("?")[0].rpartition("/")[2]
 
 
 def _declares_large(raw: str) -> bool:
