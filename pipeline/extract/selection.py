@@ -40,8 +40,7 @@ _AD_SIZES = frozenset(
         (120, 240),
     }
 )
-# Names of files that pages give to furniture; such a picture must be as sure as one outside the content, and it is no
-# content before the first kept block or after the last.
+# Names of files that pages give to furniture: no content before the first kept block or after the last.
 _FURNITURE = re.compile(r"logo|icon|avatar|sprite|badge|spinner|captcha", re.IGNORECASE)
 _LIKELY = 0.3  # probability of a block that counts towards the main element
 _MAIN_SHARE = 0.6  # of the likely content that the main element holds
@@ -168,8 +167,7 @@ def choose_images(layout: Layout, p: Floats, keep: npt.NDArray[np.bool_], f: Fra
     large = np.array([_declares_large(image.raw) for image in layout.images], np.bool_)
     single = np.bincount(place)[place] <= _SINGLE
     furniture = np.array([bool(_FURNITURE.search(_file_name(image.raw))) for image in layout.images], np.bool_)
-    large &= ~furniture
-    least = np.where(inside & ~furniture, np.where(large, _LEAST_LARGE, _LEAST_INSIDE), _LEAST_OUTSIDE)
+    least = np.where(inside, np.where(large, _LEAST_LARGE, _LEAST_INSIDE), _LEAST_OUTSIDE)
     captioned = np.array([bool(caption_blocks(layout, image)) for image in layout.images], np.bool_)
     chosen = (score >= least) | (inside & captioned) | (large & single & ~template & (around >= _LEAST_SINGLE))
     blocks = np.flatnonzero(keep)

@@ -1,4 +1,4 @@
-"""The gate: a fixed slice of human-reviewed pages, scored against floors pinned in benchmarks/extraction_floors.toml."""
+"""The gate: pages with gold text and pictures, scored against floors pinned in benchmarks/extraction_floors.toml."""
 
 from __future__ import annotations
 
@@ -37,5 +37,24 @@ def test_slice_of_wcxb_stays_above_its_floors(shared_data: Path, benchmark: Modu
     floors = tomllib.loads((ROOT / "benchmarks" / "extraction_floors.toml").read_text("utf-8"))[f"{extractor}-slice"][
         "wcxb"
     ]
+    assert floors
+    assert {k: found[k] for k, least in floors.items() if found[k] < least} == {}
+
+
+@pytest.mark.parametrize("extractor", ["blocks", "fast"])
+@pytest.mark.parametrize("name", ["readability", "iot-21lang", "oi-wiki-zh"])
+def test_gold_pages_stay_above_their_floors(
+    shared_data: Path, benchmark: ModuleType, name: str, extractor: str
+) -> None:
+    shared = shared_data.parent
+    if not (shared / "tools" / "score_extraction.py").exists():
+        pytest.skip("the scorers are not beside the data")
+    extract = benchmark.plain(extractor)
+    found = (
+        benchmark.score_readability(shared, extract)
+        if name == "readability"
+        else benchmark.score_gold(shared, name, extract)
+    )
+    floors = tomllib.loads((ROOT / "benchmarks" / "extraction_floors.toml").read_text("utf-8"))[extractor][name]
     assert floors
     assert {k: found[k] for k, least in floors.items() if found[k] < least} == {}
