@@ -33,10 +33,15 @@ VERDICT = pa.schema(
 )
 
 
-def claims(batch: pa.RecordBatch, key: str) -> pa.RecordBatch:
-    """The rows of ``batch`` as `CLAIM`, grouped by the column named ``key``."""
+STORED, NEW = 0, 1
+"""Ages of a document: in the corpus already, or arriving. Within a key the stored ones come first."""
+
+
+def claims(batch: pa.RecordBatch, key: str, age: str | None = None) -> pa.RecordBatch:
+    """The rows of ``batch`` as `CLAIM`, grouped by the column named ``key``; with an age from a column, where named."""
     columns = [batch.column(key), batch.column("captured"), batch.column("doc_id")]
-    return conform(pa.RecordBatch.from_arrays(columns, names=CLAIM.names), CLAIM)
+    rows = conform(pa.RecordBatch.from_arrays(columns, names=CLAIM.names), CLAIM)
+    return rows if age is None else rows.append_column("age", batch.column(age))
 
 
 def keep_latest(rows: Iterable[pa.RecordBatch], reason: str) -> Iterator[pa.RecordBatch]:
@@ -45,12 +50,15 @@ def keep_latest(rows: Iterable[pa.RecordBatch], reason: str) -> Iterator[pa.Reco
     Sorted by (key, captured descending with nulls last, doc_id), the first row is the latest capture, the smaller id
     where two were captured at once. A second row of the same document follows the first's verdict. Memory: one batch.
 
+    With a column ``age``, sorted by (key, age, captured…), stored documents are all kept and win over arriving ones: of
+    these none is kept where the key has a stored one; the very capture that is stored goes as "duplicate_capture".
+
     Args:
         rows: sorted batches; a key may span any number of them.
         reason: "duplicate_url", "duplicate_text" or "near_duplicate".
     """
     open_key: int | None = None
-    winner = b""
+    winner, winner_stored = b"", False
     for batch in rows:
         if not len(batch):
             continue
@@ -67,8 +75,15 @@ def keep_latest(rows: Iterable[pa.RecordBatch], reason: str) -> Iterator[pa.Reco
         ids = batch.column("doc_id").cast(pa.binary())
         carried = pa.array([winner], pa.binary())
         winners = pa.concat_arrays([carried, ids]).take(pa.array(place + 1))
-        kept = pa.compute.equal(winners, ids)
-        reasons = pa.compute.if_else(kept, pa.scalar(None, pa.string()), pa.scalar(reason))
+        same = pa.compute.equal(winners, ids)
+        kept, why = same, pa.scalar(reason)
+        if batch.schema.get_field_index("age") >= 0:
+            stored = np.asarray(batch.column("age")) == STORED
+            of_stored = np.concatenate([[winner_stored], stored])[place + 1]
+            kept = pa.array(stored | (np.asarray(same) & ~of_stored))
+            why = pa.compute.if_else(same, "duplicate_capture", reason)
+            winner_stored = bool(of_stored[-1])
+        reasons = pa.compute.if_else(kept, pa.scalar(None, pa.string()), why)
         yield conform(pa.RecordBatch.from_arrays([column, ids, kept, winners, reasons], names=VERDICT.names), VERDICT)
         open_key = None if loose[-1] else int(keys[-1])
         winner = winners[-1].as_py()

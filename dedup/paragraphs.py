@@ -26,7 +26,12 @@ PARAGRAPH = pa.schema(
         pa.field("node", pa.int32(), nullable=False),
     ]
 )
-"""One row a text node; the engine sorts it by (key, order_key, doc_id, node). 36 bytes: no text moves."""
+"""One row a text node; the engine sorts it by (key, order_key, doc_id, node). 36 bytes: no text moves.
+
+A row whose order key is `STORED_ORDER` stands for copies in earlier generations: ``node`` is how many there are.
+"""
+
+STORED_ORDER = -1
 
 REMOVED_NODE = pa.schema([PARAGRAPH.field("order_key"), PARAGRAPH.field("doc_id"), PARAGRAPH.field("node")])
 """A text node to be removed; sorted by all three it can be merged with documents in the corpus' order."""
@@ -74,8 +79,8 @@ def paragraph_rows(batch: pa.RecordBatch) -> pa.RecordBatch:
 def repeated_paragraphs(rows: Iterable[pa.RecordBatch], least: int) -> Iterator[pa.RecordBatch]:
     """`PARAGRAPH` sorted by (key, order_key, doc_id, node) to `REMOVED_NODE`: all rows of keys seen ``least`` times.
 
-    Repeats within one document count too. Memory: one batch and ``least`` rows, since a key's rows can go as soon as
-    there are enough of them.
+    Repeats within one document count too, and copies in earlier generations, which stay where they are. Memory: one
+    batch and ``least`` rows, since a key's rows can go as soon as there are enough of them.
     """
     held: list[pa.RecordBatch] = []  # of the open key, while there are too few
     seen, key = 0, None
@@ -85,7 +90,9 @@ def repeated_paragraphs(rows: Iterable[pa.RecordBatch], least: int) -> Iterator[
         keys = np.asarray(batch.column("key"))
         starts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
         sizes = np.diff(np.append(starts, len(keys)))
-        totals = sizes.copy()
+        stored = np.asarray(batch.column("order_key")) == STORED_ORDER
+        copies = np.where(stored, np.asarray(batch.column("node")), 1).astype(np.int64)
+        totals = np.add.reduceat(copies, starts)
         continued = key is not None and int(keys[0]) == key
         if continued:
             totals[0] += seen
@@ -105,7 +112,22 @@ def repeated_paragraphs(rows: Iterable[pa.RecordBatch], least: int) -> Iterator[
 
 
 def _removed(batch: pa.RecordBatch) -> pa.RecordBatch:
-    return batch.select(REMOVED_NODE.names)
+    return batch.select(REMOVED_NODE.names).filter(pc.not_equal(batch.column("order_key"), STORED_ORDER))
+
+
+def paragraph_counts(rows: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Arriving `PARAGRAPH` rows, sorted, as rows that later generations count: one for each key that a batch has."""
+    for batch in rows:
+        fresh = batch.filter(pc.not_equal(batch.column("order_key"), STORED_ORDER))
+        if not fresh.num_rows:
+            continue
+        keys, counts = np.unique(np.asarray(fresh.column("key")), return_counts=True)
+        size = len(keys)
+        columns = [
+            pa.array(keys, pa.int64()), pa.array(np.full(size, STORED_ORDER), pa.int64()),
+            pa.array([b""] * size, pa.binary()), pa.array(counts, pa.int32()),
+        ]  # fmt: skip
+        yield pa.RecordBatch.from_arrays(columns, schema=PARAGRAPH)
 
 
 def without_nodes(documents: pa.RecordBatch, removed: pa.RecordBatch) -> pa.RecordBatch:

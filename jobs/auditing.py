@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,7 +21,8 @@ from plait.schemas.receipts import RECEIPTS, Receipt
 from plait.schemas.shards import shard_schema
 
 FLOW = (
-    ("extract", "extract_revisits"),
+    ("extract", "extract_revisits", "retext"),
+    ("dedup_captures",),
     ("dedup_url",),
     ("dedup_text",),
     ("dedup_image_sets",),
@@ -136,6 +138,13 @@ def _books(receipts: Sequence[Receipt], faults: list[str]) -> None:
         for receipt in receipts
         if not receipt.books.balanced()
     )
+    generations = sorted({receipt.facts.get("generation", "0") for receipt in receipts})
+    for generation in generations:
+        _chain([receipt for receipt in receipts if receipt.facts.get("generation", "0") == generation], faults)
+
+
+def _chain(receipts: Sequence[Receipt], faults: list[str]) -> None:
+    """What left each stage of a generation's flow entered the next."""
     before: tuple[str, int, int] | None = None
     for stages in FLOW:
         done = [receipt for receipt in receipts if receipt.stage in stages]
@@ -202,7 +211,11 @@ def _shards(store: Store, manifest: Manifest, receipts: Sequence[Receipt], fault
         return fingerprint
     made = {output.path: output for receipt in shard_receipts(receipts) for output in receipt.outputs}
     images = 0
-    for shard in shards:
+    generations = 0
+    for shard, begins in _in_order(shards):
+        generations += begins
+        if begins:
+            fingerprint.restart()
         path = shard["path"]
         output = made.get(path)
         if output is None or output.sha256 != shard["sha256"]:
@@ -225,8 +238,22 @@ def _shards(store: Store, manifest: Manifest, receipts: Sequence[Receipt], fault
             continue
         if fingerprint.documents - before != shard["rows"]:
             faults.append(f"{path} has {fingerprint.documents - before} documents, the list says {shard['rows']}")
+    formats = len(manifest.formats)
+    if generations > formats * (manifest.generation + 1):
+        faults.append("shards stand out of order: a generation's are sorted by order_key")
     _against(receipts, manifest, fingerprint, images, faults)
     return fingerprint
+
+
+def _in_order(shards: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], bool]]:
+    """Shards as listed, and whether their order keys begin anew: another format, or a later generation."""
+    last: tuple[str, int] | None = None
+    for shard in shards:
+        low, high = shard["min_order_key"], shard["max_order_key"]
+        begins = last is None or last[0] != shard["format"] or (low is not None and int(low) < last[1])
+        yield shard, begins
+        before = 0 if begins or last is None else last[1]
+        last = (shard["format"], before if high is None else int(high))
 
 
 def _against(
@@ -268,9 +295,11 @@ def fingerprint_of(corpus: str) -> str:
     fingerprint = Fingerprint()
     with store.open_read(manifest.lists.shards) as file:
         shards = pq.read_table(file).to_pylist()
-    for shard in shards:
+    for shard, begins in _in_order(shards):
         if shard["format"] != manifest.formats[0]:
             continue
+        if begins:
+            fingerprint.restart()
         try:
             for batch in _rows(store, shard["path"], shard["format"], schema):
                 fingerprint.add_batch(batch)

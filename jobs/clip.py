@@ -9,7 +9,7 @@ from pathlib import Path
 from plait.filters.recipe import Recipe
 from plait.jobs.settings import recipe_param
 from plait.jobs.units import clip, images
-from plait.jobs.work import ORDER, Json, Shuffle, Source, Stage, Unit
+from plait.jobs.work import ORDER, Json, Shuffle, Source, Stage, Unit, tables
 from plait.pipeline.clip.model import LOCAL, WAYS, ClipRun, ClipSource, best_precision, import_open_clip, model_digest
 from plait.schemas.clip import PLACED_FEATURE
 from plait.schemas.errors import ConfigError
@@ -140,21 +140,21 @@ class ClipStages:
         listing = Shuffle(
             self._stage("clip_wanted", "list_wanted", recipe), (Source(tuple(rows)),), images.IMAGE, clip.WANTED_ORDER
         )
-        wanted = _tables(self.shuffle(listing), "wanted")
+        wanted = tables(self.shuffle(listing), "wanted")
         embed = self._stage("clip_images", "embed_pictures", recipe | self.plan.params(), model=True)
         units = [
             Unit((output.sha256,), f"pictures {number}", {"wanted": output.path, **self.plan.payload()})
             for number, output in enumerate(wanted)
         ]
-        features = _tables(self.units(embed, units), "features") if units else []
+        features = tables(self.units(embed, units), "features") if units else []
         if not features:
             return []
         place = self._stage("clip_features", "place_features", recipe)
         sources = (Source(tuple(features), 0), Source(tuple(rows), 1))
-        placed = _tables(self.shuffle(Shuffle(place, sources, clip.PLACE_IN, clip.PLACE_IN_ORDER)), "placed")
+        placed = tables(self.shuffle(Shuffle(place, sources, clip.PLACE_IN, clip.PLACE_IN_ORDER)), "placed")
         order = self._stage("clip_place", "place", {"shards": self.shards})
         by_shard = Shuffle(order, (Source(tuple(placed)),), PLACED_FEATURE, clip.PLACED_ORDER, (), ORDER, self.shards)
-        return _tables(self.shuffle(by_shard), "features")
+        return tables(self.shuffle(by_shard), "features")
 
     def match(
         self, documents: Sequence[Output], found: Sequence[Output], features: Sequence[Output], mode: str
@@ -184,7 +184,3 @@ class ClipStages:
 
 def _by_part(outputs: Sequence[Output]) -> dict[int, Output]:
     return {output.part or 0: output for output in outputs}
-
-
-def _tables(receipts: Sequence[Receipt], name: str) -> list[Output]:
-    return [output for receipt in receipts for output in receipt.tables(name)]

@@ -105,7 +105,8 @@ class Context:
         self._alone: Counter[str] = Counter()
         self._seen: Counter[str] = Counter()
         self._counts: Counter[str] = Counter()
-        self.facts: dict[str, str] = {}
+        generation = stage.params.get("generation")
+        self.facts: dict[str, str] = {} if generation is None else {"generation": str(generation)}
         self._open = ExitStack()
         self._lists: dict[str, Table] = {}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import io
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +34,7 @@ class Evaluation:
     @property
     def path(self) -> str:
         """Where units find it, in a build's folder."""
-        return f"work/evaluation-{self.digest}.npy"
+        return _path(self.digest)
 
     def keep(self, store: Store) -> dict[str, Json]:
         """Put the n-grams where units find them; the setting of stages that look at them."""
@@ -60,6 +61,19 @@ def open_evaluation(paths: Sequence[str]) -> Evaluation | None:
     if not len(text.hashes):
         raise ConfigError(f"{', '.join(paths)}: no item has {NGRAM} words, so there is nothing to look for")
     return Evaluation(text, hashlib.sha256(text.hashes.tobytes()).hexdigest()[:32])
+
+
+def _path(digest: str) -> str:
+    return f"ledger/evaluation-{digest}.npy"
+
+
+def kept_evaluation(store: Store) -> tuple[str, dict[str, Json]] | None:
+    """Digest of the evaluation text that a corpus was built without, and the setting of stages; None where none was."""
+    try:
+        digest = json.loads(store.read("ledger/build.json")).get("evaluation")
+    except FileNotFoundError:
+        return None
+    return (digest, {"evaluation": _path(digest), "evaluation_ngram": NGRAM}) if isinstance(digest, str) else None
 
 
 @functools.lru_cache(maxsize=2)

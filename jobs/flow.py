@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from plait.dedup.buckets import BAND_ROW
-from plait.dedup.keys import KEYS
-from plait.dedup.paragraphs import PARAGRAPH, REMOVED_NODE
 from plait.filters.recipe import MinHash, Recipe
 from plait.jobs.clip import ClipPlan, ClipStages
+from plait.jobs.dedup_stages import DedupStages, Stored
 from plait.jobs.engine import Engine
 from plait.jobs.fetching import FetchPlan
 from plait.jobs.picking import Picked
 from plait.jobs.progress import Watcher
 from plait.jobs.settings import archive_param, recipe_param
-from plait.jobs.survivors import SURVIVOR
-from plait.jobs.units import dedup, fetch, images, order, paragraphs
+from plait.jobs.store import Store
+from plait.jobs.units import fetch, images, order
 from plait.jobs.units.pictures import nsfw_identity
-from plait.jobs.work import ARCHIVES, ORDER, Json, Listed, Shuffle, Source, Stage, Unit
+from plait.jobs.unseen import NOT_RETAINED, refuse_unseen
+from plait.jobs.work import ORDER, Json, Listed, Shuffle, Source, Stage, Unit, tables
 from plait.pipeline.assemble import PLACED_IMAGE
 from plait.pipeline.occurrences import LOCATE_IN, LOCATE_ORDER
 from plait.pipeline.read.inputs import Archive
@@ -29,6 +29,9 @@ from plait.pipeline.text import score_types
 from plait.schemas.documents import document_schema
 from plait.schemas.fetched import FETCH_URL
 from plait.schemas.receipts import Output, Receipt, identity
+
+if TYPE_CHECKING:
+    from plait.jobs.refilter import Beginning
 
 UNITS = "plait.jobs.units"
 MAX_REDIRECTS = 5  # as curl's users and robots.txt's RFC 9309 have it
@@ -67,6 +70,11 @@ class Flow:
     opt_out: str | None = None  # path of the list of domains and URLs that asked not to be used
     lists: Mapping[str, str] = field(default_factory=dict)  # reason -> path of a list of pictures that are left out
     clip: ClipPlan | None = None  # the model that pictures and texts are compared with
+    generation: int = 0
+    first_shard: int = 0  # number of the first shard that is written
+    stored: Stored = field(default_factory=Stored)  # of generations before
+    survivors: list[Output] = field(default_factory=list)  # keys of the documents that deduplication left
+    strict: Store | None = None  # the build's folder, where documents are refused whose pictures were never looked for
     inputs: pa.Table | None = None  # INPUT_LIST of the corpus that is filled
     picked: Picked | None = None  # records, where not all of the archives is taken
     receipts: dict[str, list[Receipt]] = field(default_factory=dict)
@@ -94,7 +102,8 @@ class Flow:
     def _stage(
         self, name: str, function: str, params: Mapping[str, Json] | None = None, guarded: bool = False
     ) -> Stage:
-        return Stage(name, f"{UNITS}.{function}", params or {}, guarded=guarded)
+        settings: dict[str, Json] = {"generation": self.generation} if self.generation else {}
+        return Stage(name, f"{UNITS}.{function}", {**(params or {}), **settings}, guarded=guarded)
 
     def _suppressing(self) -> dict[str, Json]:
         """The setting of stages that look at the suppression list, where there is one."""
@@ -105,16 +114,22 @@ class Flow:
     def run(self) -> list[Receipt]:
         """All stages; the receipts of the shards."""
         extracted = self._extract()
-        documents = _tables(extracted, "documents")
-        survivors = self._dedup(_tables(extracted, "keys"))
+        documents = tables(extracted, "documents")
+        self.survivors = survivors = self._deduplication().dedup(tables(extracted, "keys"))
         if not survivors:
             return []
         self.shards = -(-sum(output.rows for output in survivors) // self.options.shard_docs)
-        ordered = self._without_paragraphs(self._order(documents, self._list(survivors)))
+        ordered = self._ordered(documents, survivors)
         found: list[Output] = []
         if self.options.images != "none":
             found = self._images(ordered, self._locators(extracted))
         return self._assemble(ordered, found)
+
+    def reopen_known(self, units: Sequence[Unit]) -> None:
+        """What earlier generations know, by a unit for each of its files."""
+        done = self._units(self._stage("reopen_known", "append:reopen_known"), units)
+        names = ("keys", "paragraphs", "leaders", "pictures")
+        self.stored = Stored(*(tuple(tables(done, name)) for name in names))
 
     def refill(self, opened: Sequence[Unit], scores: Mapping[str, str]) -> list[Receipt]:
         """Shards of a corpus anew, the pictures that they lack fetched; the receipts of the new shards.
@@ -126,32 +141,61 @@ class Flow:
         columns: dict[str, Json] = {"scores": dict(scores), "recipe": recipe_param(self.recipe, stage="assemble")}
         columns |= {"lists": dict(self.lists)} if self.lists else {}
         shards = self._units(self._stage("reopen", "fill:reopen_shard", columns), opened)
-        documents = _tables(shards, "documents")
+        documents = tables(shards, "documents")
         if not documents:
             return []
         self.shards = -(-sum(output.rows for output in documents) // self.options.shard_docs)
         ordered = self._order(documents, ())
         held = [_pack(done, done.tables("pack")[0], done.tables("index")[0]) for done in shards if done.tables("index")]
         return self._assemble(
-            ordered, self._images(ordered, _tables(shards, "locators"), held, _tables(shards, "scores"))
+            ordered, self._images(ordered, tables(shards, "locators"), held, tables(shards, "scores"))
         )
 
-    def _extract(self) -> list[Receipt]:
-        params = {
+    def refilter(self, again: Beginning) -> list[Receipt]:
+        """The shards of a corpus under another recipe, from what it retained; the receipts of the new shards.
+
+        Raises:
+            ConfigError: documents come back whose pictures were not retained; the message says how many.
+        """
+        opened = self._units(self._stage("reopen", "fill:reopen_shard", again.reopening), again.shards)
+        units = again.pages or [
+            Unit((output.sha256,), f"documents {number}", {"corpus": None, "path": output.path})
+            for number, output in enumerate(tables(opened, "documents"))
+        ]
+        retext = self._stage("retext", "refilter:retext", {**self._text_params(), "edits": again.edits})
+        done = self._units(retext, units)
+        self.survivors = survivors = self._deduplication().dedup(tables(done, "keys"))
+        if not survivors:
+            return []
+        self.shards = -(-sum(output.rows for output in survivors) // self.options.shard_docs)
+        ordered = self._ordered(tables(done, "documents"), survivors)
+        found: list[Output] = []
+        if self.options.images != "none":
+            copied = self._units(self._stage("reopen_locators", "refilter:reopen_locators"), again.locators)
+            told = self._units(self._stage("locate_dropped", "refilter:locate_dropped"), again.drops)
+            locators = [*tables(opened, "locators"), *self._locators(copied), *tables(told, "locators")]
+            held = [_pack(r, r.tables("pack")[0], r.tables("index")[0]) for r in opened if r.tables("index")]
+            found = self._images(ordered, locators, held, tables(opened, "scores"))
+        return self._assemble(ordered, found)
+
+    def _text_params(self) -> dict[str, Json]:
+        return {
             "recipe": recipe_param(self.recipe, stage="text"),
             "minhash": (self.recipe.dedup.minhash or MinHash()).model_dump(),
             "retain": self.options.retain,
-            **self._suppressing(),
             **self.evaluation,
             **({} if self.opt_out is None else {"opt_out": self.opt_out}),
         }
+
+    def _extract(self) -> list[Receipt]:
+        params = {**self._text_params(), **self._suppressing()}
         stage = self._stage("extract", "extract:extract_archive", params, guarded=True)
         done = self._units(stage, [self._archive_unit(archive) for archive in self.archives])
-        revisits = _tables(done, "revisits")
+        revisits = tables(done, "revisits")
         if not revisits:
             return done
         resolve = self._stage("resolve_revisits", "images:resolve_revisits")
-        sources = (Source(tuple(_tables(done, "answers")), 0), Source(tuple(revisits), 1))
+        sources = (Source(tuple(tables(done, "answers")), 0), Source(tuple(revisits), 1))
         resolved = self._shuffle(Shuffle(resolve, sources, ANSWER, ANSWER_ORDER))
         again = self._stage("extract_revisits", "extract:extract_revisits", params, guarded=True)
         return [*done, *resolved, *self._units(again, self._by_archive(resolved, "pages"))]
@@ -181,38 +225,8 @@ class Flow:
                 units.append(Unit((archive.id, *(output.sha256 for output in outputs)), archive.name, payload))
         return units
 
-    def _dedup(self, keys: list[Output]) -> list[Output]:
-        settings = self.recipe.dedup
-        if settings.url:
-            keys = self._keep(keys, "dedup_url", "url_key", "duplicate_url")
-        if settings.exact:
-            keys = self._keep(keys, "dedup_text", "text_key", "duplicate_text")
-        if settings.image_sets:
-            keys = self._keep(keys, "dedup_image_sets", "image_set_key", "duplicate_image_set")
-        if settings.minhash is None or not keys:
-            return keys
-        params = {"minhash": settings.minhash.model_dump()}
-        explode = self._stage("dedup_bands", "dedup:explode", params)
-        units = [Unit((output.sha256,), f"keys {number}", {"path": output.path}) for number, output in enumerate(keys)]
-        bands = _tables(self._units(explode, units), "bands")
-        buckets = self._stage("dedup_edges", "dedup:edges", params)
-        edges = _tables(self._shuffle(Shuffle(buckets, (Source(tuple(bands)),), BAND_ROW, ("key", "id"))), "edges")
-        if not edges:
-            return keys
-        labels = self._one("dedup_components", "dedup:components", edges, "labels")
-        attach = self._stage("dedup_labels", "dedup:attach_labels")
-        sources = (Source(tuple(labels), 0), Source(tuple(keys), 1))
-        grouped = _tables(self._shuffle(Shuffle(attach, sources, dedup.LABEL_IN, dedup.LABEL_ORDER)), "grouped")
-        near = self._stage("dedup_near", "dedup:keep_near")
-        kept = self._shuffle(Shuffle(near, (Source(tuple(grouped)),), dedup.GROUPED, ("label", *dedup.LATEST)))
-        return _tables(kept, "keys")
-
-    def _keep(self, keys: list[Output], name: str, column: str, reason: str) -> list[Output]:
-        if not keys:
-            return keys
-        stage = self._stage(name, "dedup:keep_by", {"key": column, "reason": reason})
-        shuffle = Shuffle(stage, (Source(tuple(keys)),), KEYS, (column, *dedup.LATEST))
-        return _tables(self._shuffle(shuffle), "keys")
+    def _deduplication(self) -> DedupStages:
+        return DedupStages(self.recipe.dedup, self.stored, self._stage, self._units, self._shuffle, self._one)
 
     def _one(
         self, name: str, function: str, outputs: list[Output], table: str, extra: Mapping[str, Json] | None = None
@@ -224,14 +238,12 @@ class Flow:
             *(f"{k}={v}" for k, v in (extra or {}).items()),
         )
         unit = Unit(inputs, name, {"paths": paths, **(extra or {})})
-        return _tables(self._units(self._stage(name, function), [unit]), table)
+        return tables(self._units(self._stage(name, function), [unit]), table)
 
-    def _list(self, keys: list[Output]) -> tuple[Listed, ...]:
-        """Survivors of deduplication by archive: what readers of documents leave out before anything moves."""
-        stage = self._stage("survivors", "order:list_survivors")
-        shuffle = Shuffle(stage, (Source(tuple(keys)),), SURVIVOR, ("archive_key", "doc_id"), space=ARCHIVES)
-        parts = zip(shuffle.parts(), self._shuffle(shuffle), strict=True)
-        return tuple(Listed(file, low, high) for (low, high), done in parts for file in done.tables("survivors"))
+    def _ordered(self, documents: list[Output], survivors: list[Output]) -> list[Receipt]:
+        """Surviving documents in the corpus' order, without paragraphs that a site repeats."""
+        stages = self._deduplication()
+        return stages.without_paragraphs(self._order(documents, stages.list_survivors(survivors)), self.shards)
 
     def _order(self, documents: list[Output], survivors: tuple[Listed, ...]) -> list[Receipt]:
         stage = self._stage("order", "order:order", {"shards": self.shards})
@@ -240,37 +252,10 @@ class Flow:
             Shuffle(stage, (Source(tuple(documents)),), schema, order.DOCUMENT_ORDER, survivors, ORDER, self.shards)
         )
 
-    def _without_paragraphs(self, ordered: list[Receipt]) -> list[Receipt]:
-        """The shards' documents and occurrences without paragraphs that a site repeats, where the recipe asks."""
-        least = self.recipe.dedup.paragraphs
-        documents = _tables(ordered, "documents")
-        if least is None or not documents:
-            return ordered
-        units = [Unit((d.sha256,), f"shard {d.part}", {"documents": asdict(d)}) for d in documents]
-        listed = self._units(self._stage("list_paragraphs", "paragraphs:list_paragraphs"), units)
-        find = self._stage("repeated_paragraphs", "paragraphs:find_repeated", {"least": least})
-        sources = (Source(tuple(_tables(listed, "paragraphs"))),)
-        removed = _tables(self._shuffle(Shuffle(find, sources, PARAGRAPH, paragraphs.PARAGRAPH_ORDER)), "removed")
-        of_shard: dict[int | None, Output] = {}
-        if removed:
-            place = self._stage("place_paragraphs", "paragraphs:place_removed", {"shards": self.shards})
-            placed = Shuffle(
-                place, (Source(tuple(removed)),), REMOVED_NODE, paragraphs.REMOVED_ORDER, (), ORDER, self.shards
-            )
-            of_shard = {output.part: output for output in _tables(self._shuffle(placed), "removed")}
-        edit = self._stage("drop_paragraphs", "paragraphs:drop_paragraphs")
-        units = []
-        for output in documents:
-            gone = of_shard.get(output.part)
-            payload: dict[str, Json] = {"documents": asdict(output), "removed": None if gone is None else gone.path}
-            inputs = (output.sha256, "" if gone is None else gone.sha256)
-            units.append(Unit(inputs, f"shard {output.part}", payload))
-        return self._units(edit, units)
-
     def _locators(self, extracted: list[Receipt]) -> list[Output]:
         """Locators of all archives, with those of revisits and of redirected URLs."""
-        locators = _tables(extracted, "locators")
-        redirects, hops = _tables(extracted, "redirects"), _tables(extracted, "hops")
+        locators = tables(extracted, "locators")
+        redirects, hops = tables(extracted, "redirects"), tables(extracted, "hops")
         direct = tuple(locators)
         for number in range(MAX_REDIRECTS):
             if not redirects:
@@ -278,36 +263,41 @@ class Flow:
             stage = self._stage(f"redirects_{number + 1}", "images:follow_redirects")
             sources = (Source(direct, 0), Source(tuple(hops), 0), Source(tuple(redirects), 1))
             done = self._shuffle(Shuffle(stage, sources, HOP_IN, HOP_ORDER))
-            locators = [*locators, *_tables(done, "locators")]
-            redirects = _tables(done, "redirects")
+            locators = [*locators, *tables(done, "locators")]
+            redirects = tables(done, "redirects")
         return locators
 
     def _images(
         self, ordered: list[Receipt], locators: list[Output], held: Sequence[Unit] = (), known: Sequence[Output] = ()
     ) -> list[Output]:
         """Image rows of each shard; packs that are there already are ``held``, scores that are there are ``known``."""
-        nodes = _tables(ordered, "occurrences")
+        nodes = tables(ordered, "occurrences")
         if not nodes:
             return []
-        locate = self._stage("locate", "images:locate_images", {"fetch": True} if self.fetch is not None else {})
+        locating: dict[str, Json] = {"fetch": True} if self.fetch is not None else {}
+        locating |= {} if self.strict is None else {"absent": NOT_RETAINED}
+        locate = self._stage("locate", "images:locate_images", locating)
         sources = (Source(tuple(locators), 0), Source(tuple(nodes), 1))
         located = self._shuffle(Shuffle(locate, sources, LOCATE_IN, LOCATE_ORDER))
-        rows, missing = _tables(located, "images"), _tables(located, "missing")
+        rows, missing = tables(located, "images"), tables(located, "missing")
+        if self.strict is not None:
+            refuse_unseen(self.strict, missing)
         if rows:
-            wanted = [] if held or known else _tables(located, "wanted")
-            packs = [*held, *self._acquire(wanted), *self._fetch(_tables(located, "urls"))]
+            # What is held is in no archive: where there are archives too, nothing is held.
+            wanted = [] if held or known else tables(located, "wanted")
+            packs = [*held, *self._acquire(wanted), *self._fetch(tables(located, "urls"))]
             scores = [*known, *self._scores(packs)]
             attach = self._stage("attach_scores", "images:attach_scores")
             sources = (Source(tuple(scores), 0), Source(tuple(rows), 1))
             attached = self._shuffle(Shuffle(attach, sources, images.ATTACH_IN, images.ATTACH_ORDER))
-            missing += _tables(attached, "missing")
-            rows = self._count(_tables(attached, "images"))
+            missing += tables(attached, "missing")
+            rows = self._count(tables(attached, "images"))
             if self.clip is not None and rows:
                 self._features = self._clip_stages(self.clip).features(rows)
         place = self._stage("place", "images:place", {"shards": self.shards})
         columns = pa.schema([*PLACED_IMAGE, images.IMAGE.field("order_key")])
         shuffle = Shuffle(place, (Source((*rows, *missing)),), columns, images.PLACE_ORDER, (), ORDER, self.shards)
-        return _tables(self._shuffle(shuffle), "images")
+        return tables(self._shuffle(shuffle), "images")
 
     def _acquire(self, wanted: list[Output]) -> list[Unit]:
         """Every wanted record once, in packs; a unit to score each."""
@@ -328,7 +318,7 @@ class Flow:
         stage = self._stage("fetch", "fetch:fetch_hosts", self.fetch.params())
         units = [
             Unit((output.sha256,), f"hosts {number}", {"urls": output.path, **self.fetch.payload()})
-            for number, output in enumerate([*_tables(grouped, "huge"), *_tables(grouped, "urls")])
+            for number, output in enumerate([*tables(grouped, "huge"), *tables(grouped, "urls")])
         ]
         scored = []
         for receipt in self._units(stage, units):
@@ -350,7 +340,7 @@ class Flow:
         if self.recipe.images.reencode is not None:
             stage = self._stage("encode_images", "pictures:encode_pack", params, guarded=True)
             done = self._units(stage, _after(packs, done))
-        return _tables(done, "scores")
+        return tables(done, "scores")
 
     def _count(self, rows: list[Output]) -> list[Output]:
         """Images with the counts that caps need: by picture, and by cluster of perceptual hashes."""
@@ -359,13 +349,15 @@ class Flow:
         identical = self._stage("count_identical", "images:count_identical")
         counted = self._shuffle(Shuffle(identical, (Source(tuple(rows)),), images.IMAGE, images.IMAGE_ORDER))
         radius: dict[str, Json] = {"radius": self.recipe.images.hamming_radius}
-        clusters = self._one("cluster_images", "images:cluster", _tables(counted, "hashes"), "clusters", radius)
+        if self.stored.leaders:
+            radius["leaders"] = [output.path for output in self.stored.leaders]
+        clusters = self._one("cluster_images", "images:cluster", tables(counted, "hashes"), "clusters", radius)
         attach = self._stage("attach_clusters", "images:attach_clusters")
-        sources = (Source(tuple(clusters), 0), Source(tuple(_tables(counted, "images")), 1))
+        sources = (Source(tuple(clusters), 0), Source(tuple(tables(counted, "images")), 1))
         grouped = self._shuffle(Shuffle(attach, sources, images.CLUSTER_IN, images.ATTACH_ORDER))
         rank = self._stage("count_similar", "images:rank")
-        files = tuple(_tables(grouped, "images"))
-        return _tables(self._shuffle(Shuffle(rank, (Source(files),), images.IMAGE, images.IMAGE_ORDER)), "images")
+        files = (*tables(grouped, "images"), *self.stored.counts)
+        return tables(self._shuffle(Shuffle(rank, (Source(files),), images.IMAGE, images.IMAGE_ORDER)), "images")
 
     def _clip_stages(self, plan: ClipPlan) -> ClipStages:
         return ClipStages(plan, self.recipe, self.shards, self._units, self._shuffle)
@@ -379,25 +371,22 @@ class Flow:
         }
         stage = self._stage("assemble", "assemble:assemble_shard", params)
         of_shard = {output.part: output for output in found}
-        documents = _tables(ordered, "documents")
+        documents = tables(ordered, "documents")
         matched: dict[int, tuple[Output, Output]] = {}
         if self.clip is not None and self._features:
             matched = self._clip_stages(self.clip).match(documents, found, self._features, mode)
         units = []
         for output in sorted(documents, key=lambda output: output.part or 0):
+            shard = (output.part or 0) + self.first_shard
             rows, spans = matched.get(output.part or 0, (of_shard.get(output.part), None))
             payload: dict[str, Json] = {
-                "shard": output.part, "documents": output.path, "images": None if rows is None else rows.path,
+                "shard": shard, "documents": output.path, "images": None if rows is None else rows.path,
                 "spans": None if spans is None else spans.path,
             }  # fmt: skip
-            inputs: tuple[str, ...] = (str(output.part), output.sha256, "" if rows is None else rows.sha256)
+            inputs: tuple[str, ...] = (str(shard), output.sha256, "" if rows is None else rows.sha256)
             inputs += () if spans is None else (spans.sha256,)
-            units.append(Unit(inputs, f"shard {output.part}", payload))
+            units.append(Unit(inputs, f"shard {shard}", payload))
         return self._units(stage, units)
-
-
-def _tables(receipts: Iterable[Receipt], name: str) -> list[Output]:
-    return [output for receipt in receipts for output in receipt.tables(name)]
 
 
 def _after(packs: Sequence[Unit], scored: Sequence[Receipt]) -> list[Unit]:

@@ -27,6 +27,18 @@ from plait.schemas.manifest import INPUT_LIST, Lists, Manifest, Receipts, Scalar
 from plait.schemas.receipts import RECEIPTS, Output, Receipt
 
 DOCUMENTS = "ledger/documents"
+PAGES = "ledger/pages"
+LOCATORS = "ledger/locators"
+KNOWN = "ledger/known"
+RETAINED = {
+    "dropped_documents": DOCUMENTS,
+    "pages": PAGES,
+    "locators": LOCATORS,
+    "redirects": LOCATORS,
+    "hops": LOCATORS,
+}
+"""Tables of `RETAINING` stages that ``retain = "all"`` keeps, and the folders where."""
+RETAINING = ("extract", "resolve_revisits", "extract_revisits", "retext", "reopen_locators")
 FETCHED_FOLDER = "ledger/fetched"
 MOST_LICENCES = 100
 MOST_PLACED = 200  # files of image rows that the report looks through for pictures of its examples
@@ -45,14 +57,15 @@ def publish(
         version: of plait.
         began: when this run of the build began, by the monotonic clock.
     """
-    receipts = _distinct(receipt for done in flow.receipts.values() for receipt in done)
+    receipts = distinct(receipt for done in flow.receipts.values() for receipt in done)
     books = keep_receipts(store, receipts)
     lists = Lists()
-    _merge(store, receipts, "drops", DROP, lists.drops)
-    _merge(store, receipts, "samples", NODE_SAMPLE, lists.node_samples)
-    _merge(store, receipts, "fetched", FETCHED, FETCHED_FOLDER)
+    merge_tables(store, receipts, "drops", DROP, lists.drops)
+    merge_tables(store, receipts, "samples", NODE_SAMPLE, lists.node_samples)
+    merge_tables(store, receipts, "fetched", FETCHED, FETCHED_FOLDER)
+    keep_known(store, flow)
     if flow.options.retain == "all":
-        _retain(store, receipts)
+        retain(store, receipts)
     files = shard_files(shards)
     fingerprint = Fingerprint()
     for receipt in shards:
@@ -72,7 +85,7 @@ def publish(
         lists=lists,
         receipts=books,
     )
-    around = corpus_files(manifest, listed, _inputs(flow))
+    around = corpus_files(manifest, listed, input_list(flow))
     placed = [output.path for receipt in flow.receipts.get("place", []) for output in receipt.tables("images")]
     write_around(store, manifest, around, dropped_pictures(store, placed))
     return manifest
@@ -92,7 +105,7 @@ def write_around(
         file.write(around[last])
 
 
-def _distinct(receipts: Iterable[Receipt]) -> list[Receipt]:
+def distinct(receipts: Iterable[Receipt]) -> list[Receipt]:
     """Each unit once, by stage and identity."""
     return list({(receipt.stage, receipt.unit): receipt for receipt in receipts}.values())
 
@@ -108,8 +121,10 @@ def keep_receipts(store: Store, receipts: Sequence[Receipt]) -> Receipts:
     return Receipts(len(receipts), total.hexdigest())
 
 
-def _merge(store: Store, receipts: Sequence[Receipt], table: str, schema: pa.Schema, folder: str) -> None:
-    """One file a stage of all its units' rows."""
+def merge_tables(
+    store: Store, receipts: Sequence[Receipt], table: str, schema: pa.Schema, folder: str, suffix: str = ""
+) -> None:
+    """One file a stage of all its units' rows, named by the stage and a suffix."""
     by_stage: dict[str, list[Output]] = {}
     for receipt in receipts:
         by_stage.setdefault(receipt.stage, []).extend(receipt.tables(table))
@@ -117,7 +132,7 @@ def _merge(store: Store, receipts: Sequence[Receipt], table: str, schema: pa.Sch
         if not outputs:
             continue
         with (
-            store.open_write(f"{folder}/{stage}.parquet") as file,
+            store.open_write(f"{folder}/{stage}{suffix}.parquet") as file,
             pq.ParquetWriter(file, schema, compression="zstd") as writer,
         ):
             for output in sorted(outputs, key=lambda output: output.path):
@@ -126,17 +141,34 @@ def _merge(store: Store, receipts: Sequence[Receipt], table: str, schema: pa.Sch
                         writer.write_batch(batch)
 
 
-def _retain(store: Store, receipts: Sequence[Receipt]) -> None:
-    """Copy documents as the text stage left them, kept and dropped, into the ledger."""
+def keep_known(store: Store, flow: Flow) -> None:
+    """Copy into the ledger what a later generation is deduplicated against: keys and signatures, clusters, counts."""
+    stages = {"leaders": ("cluster_images", "leaders"), "pictures": ("count_similar", "counts")}
+    stages["paragraphs"] = ("repeated_paragraphs", "counts")
+    known = {
+        name: [output for receipt in flow.receipts.get(stage, []) for output in receipt.tables(table)]
+        for name, (stage, table) in stages.items()
+    }
+    for name, outputs in {"keys": flow.survivors, **known}.items():
+        for number, output in enumerate(outputs):
+            copy_file(store, output.path, f"{KNOWN}/{name}-g{flow.generation}-{number:05d}.parquet")
+
+
+def copy_file(store: Store, path: str, target: str) -> None:
+    """Copy a file of a corpus' folder within it."""
+    with store.open_read(path) as source, store.open_write(target) as file:
+        while block := source.read(1 << 20):
+            file.write(block)
+
+
+def retain(store: Store, receipts: Sequence[Receipt]) -> None:
+    """Copy into the ledger what another recipe may begin with: pages, places of pictures, dropped documents."""
     for receipt in receipts:
-        for table in ("documents", "dropped_documents"):
-            if receipt.stage not in ("extract", "extract_revisits"):
-                continue
+        if receipt.stage not in RETAINING:
+            continue
+        for table, folder in RETAINED.items():
             for number, output in enumerate(receipt.tables(table)):
-                target = f"{DOCUMENTS}/{table}-{receipt.unit}-{number:05d}.parquet"
-                with store.open_read(output.path) as source, store.open_write(target) as file:
-                    while block := source.read(1 << 20):
-                        file.write(block)
+                copy_file(store, output.path, f"{folder}/{table}-{receipt.unit}-{number:05d}.parquet")
 
 
 def shard_files(shards: Sequence[Receipt]) -> list[ShardFile]:
@@ -170,7 +202,7 @@ def totals_of(shards: Sequence[Receipt], files: Sequence[ShardFile], reference: 
     return replace(totals, languages=dict(sorted(languages.items())), licences=dict(frequent))
 
 
-def _inputs(flow: Flow) -> pa.Table:
+def input_list(flow: Flow) -> pa.Table:
     """Every archive, with what reading it met."""
     if flow.inputs is not None:
         return flow.inputs
@@ -209,19 +241,21 @@ def funnel(receipts: Sequence[Receipt]) -> list[StageBooks]:
 
 def _line(stage: str, scope: str, receipts: Sequence[Receipt]) -> StageBooks:
     dropped: Counter[str] = Counter()
+    alone: Counter[str] = Counter()
     entered = left = 0
     for receipt in receipts:
         books = receipt.books
         dropped.update(books.dropped.get(scope, {}))
         if scope == "document":
             entered, left = entered + books.documents_in, left + books.documents_out
+            alone.update(books.alone)
         elif scope == "image":
             entered, left = entered + books.images_in, left + books.images_out
         else:
             left += sum(books.seen.get(f"read_{kind}", 0) for kind in ("page", "image", "revisit", "redirect"))
     if scope == "record":
         entered = left + sum(dropped.values())
-    return StageBooks(stage, scope, entered, left, dict(sorted(dropped.items())))
+    return StageBooks(stage, scope, entered, left, dict(sorted(dropped.items())), dict(sorted(alone.items())))
 
 
 def _cost(receipts: Sequence[Receipt], began: float) -> dict[str, Scalar]:

@@ -73,7 +73,8 @@ def _ordered(rows: str, sorting: Iterable[tuple[str, bool]]) -> str:
 
 
 @contextlib.contextmanager
-def _connection() -> Iterator[duckdb.DuckDBPyConnection]:
+def connection() -> Iterator[duckdb.DuckDBPyConnection]:
+    """DuckDB in memory, one thread, that spills to a folder of its own beyond `SORT_MEMORY`."""
     import duckdb
 
     spill = tempfile.mkdtemp(prefix="plait-sort-")
@@ -93,7 +94,7 @@ def _connection() -> Iterator[duckdb.DuckDBPyConnection]:
 
 def sorted_rows(store: Store, shuffle: Shuffle, low: int, high: int) -> Iterator[pa.RecordBatch]:
     """The rows of a shuffle whose key is in [low, high), in its order, as batches of its schema."""
-    with _connection() as con:
+    with connection() as con:
         rows = _query(con, store, shuffle, low, high)
         if not rows:
             return
@@ -104,6 +105,6 @@ def sorted_rows(store: Store, shuffle: Shuffle, low: int, high: int) -> Iterator
 
 def sort_table(rows: pa.Table, sorting: Iterable[tuple[str, bool]]) -> Iterator[pa.RecordBatch]:
     """Rows in memory, sorted by columns (name, whether descending), nulls last; spills where they are many."""
-    with _connection() as con:
+    with connection() as con:
         con.register("rows", rows)
         yield from con.sql(_ordered("SELECT * FROM rows", sorting)).to_arrow_reader(BATCH_ROWS)

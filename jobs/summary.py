@@ -10,6 +10,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from plait.jobs.comparing import Comparison
 from plait.jobs.inspect_path import funnel_table
 from plait.jobs.planning import Estimate
 from plait.jobs.readable import duration, size
@@ -85,3 +86,31 @@ def estimate_table(found: Estimate, workers: int) -> Table:
     ):
         table.add_row(Text(name, style="bold"), Text(value))
     return table
+
+
+def comparison_parts(found: Comparison) -> Iterator[RenderableType]:
+    """Two corpora side by side: what both have, and what only one has, by the other's reasons."""
+    names = [f"{side.corpus} ({side.recipe})" for side in found.sides]
+    table = Table(title=f"{found.shared:,} documents in both, {found.edited:,} of them edited differently")
+    for title in ("", *names):
+        table.add_column(title, overflow="fold", justify="left" if not title else "right")
+    for label, values in (
+        ("documents", [side.documents for side in found.sides]),
+        ("only here", [side.only for side in found.sides]),
+        ("characters in shared documents", [side.shared_chars for side in found.sides]),
+        ("images in shared documents", [side.shared_images for side in found.sides]),
+    ):
+        table.add_row(label, *(f"{value:,}" for value in values))
+    yield table
+    for side, other in zip(found.sides, reversed(names), strict=True):
+        if not side.only:
+            continue
+        yield Text(f"\nOnly in {side.corpus}: why {other} does not have them", style="bold")
+        for reason in side.reasons:
+            where = f" ({reason.stage})" if reason.stage else ""
+            yield Text(f"{reason.reason}{where}: {reason.documents:,}", style="yellow")
+            for shown in reason.examples:
+                value = "" if shown.value is None else f"{shown.value:.4g}, kept where {shown.threshold}; "
+                about = value or (f"{shown.detail}; " if shown.detail else "")
+                yield Text(f"  {shown.url}  {about}{shown.title}")
+                yield Text(f"    {shown.text}", style="dim")

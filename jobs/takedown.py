@@ -17,7 +17,18 @@ from plait.jobs.auditing import open_manifest, read_receipts, shard_receipts
 from plait.jobs.building import plait_version
 from plait.jobs.engines import EngineChoice
 from plait.jobs.progress import Silent, Watcher
-from plait.jobs.publish import DOCUMENTS, FETCHED_FOLDER, funnel, keep_receipts, shard_files, totals_of, write_around
+from plait.jobs.publish import (
+    DOCUMENTS,
+    FETCHED_FOLDER,
+    KNOWN,
+    LOCATORS,
+    PAGES,
+    funnel,
+    keep_receipts,
+    shard_files,
+    totals_of,
+    write_around,
+)
 from plait.jobs.store import Store
 from plait.jobs.suppression import KEY_BYTES, SUPPRESSED, Suppression, kept_path, load_suppression, read_list
 from plait.jobs.work import Json, Stage, Unit
@@ -156,7 +167,9 @@ def _publish(
     named = listed.adding(pictures, [], [])  # a picture's bytes may be listed and its URL not: the ledger forgets both
     _purge_ledger(store, before.lists, lists, named, documents)
     _purge_in_place(store, FETCHED_FOLDER, lambda row: _fetched_listed(row, named))
+    _purge_in_place(store, LOCATORS, lambda row: _located(row, named))
     _purge_documents(store, named, documents)
+    _purge_keys(store, named, documents)
     _write_drops(store, lists.drops, done)
     with store.open_write(SUPPRESSED) as file:
         file.write(listed.to_parquet())
@@ -181,6 +194,10 @@ def _publish(
 def _fetched_listed(row: Named, listed: Suppression) -> bool:
     urls = [row["url"], row["final_url"]]
     return any(listed.lists_url(str(url)) for url in urls if url) or listed.lists_sha256(_bytes(row["sha256"]))
+
+
+def _located(row: Named, listed: Suppression) -> bool:
+    return any(listed.lists_url(str(row[name])) for name in ("image_url", "target") if row[name])
 
 
 def _bytes(value: str | bytes | None) -> bytes | None:
@@ -251,7 +268,11 @@ def _purge_in_place(store: Store, folder: str, is_listed: Callable[[Named], bool
     """Leave listed rows out of the files of a folder."""
 
     def without(batch: pa.RecordBatch) -> pa.RecordBatch:
-        names = [name for name in ("url", "final_url", "sha256", "doc_id") if name in batch.schema.names]
+        names = [
+            name
+            for name in ("url", "final_url", "image_url", "target", "sha256", "doc_id")
+            if name in batch.schema.names
+        ]
         kept = [not is_listed(row) for row in batch.select(names).to_pylist()]
         return batch.filter(pa.array(kept, pa.bool_()))
 
@@ -274,8 +295,20 @@ def _purge_documents(store: Store, listed: Suppression, documents: set[bytes]) -
         kind = batch.schema.field(place)
         return batch.set_column(place, kind, pa.array(nodes, kind.type))
 
-    for path in store.list(DOCUMENTS):
+    for path in (*store.list(DOCUMENTS), *store.list(PAGES)):
         _rewrite(store, path, path, without)
+
+
+def _purge_keys(store: Store, listed: Suppression, documents: set[bytes]) -> None:
+    """Leave documents out of the keys and signatures that later generations are compared with."""
+
+    def without(batch: pa.RecordBatch) -> pa.RecordBatch:
+        rows = batch.select(["url", "doc_id"]).to_pylist()
+        return batch.filter(pa.array([not (listed.lists_url(r["url"]) or r["doc_id"] in documents) for r in rows]))
+
+    for path in store.list(KNOWN):
+        if path.startswith(f"{KNOWN}/keys-"):
+            _rewrite(store, path, path, without)
 
 
 def _batches(store: Store, path: str) -> Iterator[pa.RecordBatch]:
@@ -331,7 +364,7 @@ def collect(corpus: str) -> tuple[int, int]:
     for path in store.list("ledger"):
         top = "/".join(path.split("/")[:2])
         stem = top.removeprefix("ledger/").removesuffix(".parquet").partition("-g")[0]
-        if stem in ("shards", "drops", "nodes") and top not in lists:
+        if stem in ("shards", "inputs", "drops", "nodes") and top not in lists:
             gone.append(path)
     gone += store.list("work")
     size = sum(store.size(path) for path in gone)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -158,3 +158,8 @@ class Shuffle:
 
 
 Done: TypeAlias = Callable[[Receipt], None]
+
+
+def tables(receipts: Iterable[Receipt], name: str) -> list[Output]:
+    """All files of one table that units wrote."""
+    return [output for receipt in receipts for output in receipt.tables(name)]

@@ -160,17 +160,17 @@ class Corpus:
         return self._rows(group)[place - int(self.groups[group, 2])]
 
     def row_of(self, doc_id: bytes | str) -> int:
-        """Row of a document in the corpus' global order; reads two columns of one shard."""
+        """Row of a document in the corpus' global order; reads a column of one shard a generation."""
         wanted = _id(doc_id)
         key = order_key(wanted, self._order_seed)
         first = 0
         for number, shard in enumerate(self.shards):
-            if shard.rows and shard.max_order_key is not None and key <= shard.max_order_key:
+            low, high = shard.min_order_key, shard.max_order_key
+            if shard.rows and low is not None and high is not None and low <= key <= high:
                 ids = self._files.table(number, ["doc_id"]).column("doc_id")
                 place: int = pc.index(ids, pa.scalar(wanted, pa.binary())).as_py()
                 if place >= 0:
                     return first + place
-                break
             first += shard.rows
         raise KeyError(f"the corpus has no document {wanted.hex()}")
 

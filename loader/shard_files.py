@@ -34,6 +34,7 @@ class Shard:
     sha256: str
     row_group_rows: tuple[int, ...]
     max_order_key: int | None
+    min_order_key: int | None
 
 
 class ShardFiles:
@@ -71,6 +72,7 @@ class ShardFiles:
                 row["sha256"],
                 tuple(row["row_group_rows"]),
                 row["max_order_key"],
+                row["min_order_key"],
             )
             for row in table.to_pylist()
             if row["format"] == "parquet"

@@ -58,6 +58,10 @@ class Fingerprint:
         for row in batch.to_pylist():
             self.add(row)
 
+    def restart(self) -> None:
+        """Lets the next document lie anywhere in the order: the shards of a later generation begin."""
+        self._last = (-1, b"")
+
     def _add(self, value: int) -> None:
         self._sum = (self._sum + value) % (1 << 256)
 

@@ -24,6 +24,7 @@ Row: TypeAlias = dict[str, Value]
 
 CANDIDATES = 4096  # captures of one URL that are remembered, the first in the order of (captured, digest)
 BATCH_ROWS = 4096
+ABSENT = "image_not_in_archives"
 
 
 def image_key(url: str) -> int:
@@ -88,13 +89,17 @@ LOCATED = pa.schema(
 """An occurrence with the record that has its bytes, or the reason why none has; key is the image key."""
 
 
-def locate(stream: Stream) -> Stream:
+def locate(stream: Stream, absent: str = ABSENT) -> Stream:
     """`LOCATE_IN` sorted by `LOCATE_ORDER` → `LOCATED`, by key.
 
     Memory: the captures of one URL, at most `CANDIDATES`.
+
+    Args:
+        stream: sorted batches.
+        absent: reason of nodes whose URL no locator has.
     """
     key: int | None = None
-    url = ""
+    url, reason = "", absent
     known: list[Row] = []
     out: list[Row] = []
     for batch in stream:
@@ -103,15 +108,19 @@ def locate(stream: Stream) -> Stream:
         )
         for row in flat.to_pylist():
             if row["key"] != key:
-                key, known, url = row["key"], [], ""
+                key, known, url, reason = row["key"], [], "", absent
             if row["side"] == 0:
                 if not url:
                     url = canonical_url(row["image_url"])
-                if len(known) < CANDIDATES and canonical_url(row["image_url"]) == url:
+                if canonical_url(row["image_url"]) != url:
+                    continue
+                if row["kind"] == "dropped":
+                    reason = str(row["digest"])
+                elif len(known) < CANDIDATES:
                     known.append(row)
                 continue
-            found = known if known and canonical_url(row["image_url"]) == url else []
-            out.append(_occurrence(row, nearest(found, row["captured"])))
+            same = canonical_url(row["image_url"]) == url
+            out.append(_occurrence(row, nearest(known if same else [], row["captured"]), reason if same else absent))
             if len(out) == BATCH_ROWS:
                 yield _located(out)
                 out = []
@@ -136,10 +145,10 @@ def nearest(known: list[Row], when: Value) -> Row | None:
     )
 
 
-def _occurrence(row: Row, found: Row | None) -> Row:
+def _occurrence(row: Row, found: Row | None, reason: str) -> Row:
     located = {name: row[name] for name in OCCURRENCE.names}
     if found is None:
-        return located | {"reason": "image_not_in_archives"}
+        return located | {"reason": reason}
     if found["kind"] == "opted_out":
         return located | {"reason": "opted_out"}
     inline = found["kind"] == "inline"

@@ -58,6 +58,7 @@ class TextResult:
             dropped document still had. Image nodes in = image nodes of ``kept`` + the sum of these.
         node_samples: one removed node in 32 (`plait.schemas.ledger.NODE_SAMPLE`).
         alone: for every document rule of this stage, how many documents it alone would have dropped.
+        pages: the pages as they came, personal data masked where the recipe asks: what any recipe can begin with again.
     """
 
     kept: pa.RecordBatch
@@ -68,6 +69,7 @@ class TextResult:
     image_node_counts: dict[str, int]
     node_samples: pa.RecordBatch
     alone: dict[str, int]
+    pages: pa.RecordBatch
 
 
 def score_types(recipe: Recipe) -> dict[str, pa.DataType]:
@@ -190,7 +192,12 @@ def _without_repeats(flow: _Flow, similarity: float) -> DocumentBatch:
     return remove_nodes(documents, flow.ids, places, values, "repeated_node", flow.books)
 
 
-def apply_text(batch: pa.RecordBatch, recipe: Recipe, evaluation: EvaluationText | None = None) -> TextResult:
+def apply_text(
+    batch: pa.RecordBatch,
+    recipe: Recipe,
+    evaluation: EvaluationText | None = None,
+    known: Mapping[str, pa.Array] | None = None,
+) -> TextResult:
     """Applies a recipe's rules on text, and those on images that the page alone decides, to a batch of pages.
 
     Args:
@@ -198,6 +205,8 @@ def apply_text(batch: pa.RecordBatch, recipe: Recipe, evaluation: EvaluationText
         recipe: rules that need what is absent must have been taken out (`Recipe.skipping`). Near-equal nodes within a
             document (``dedup.node_similarity``) go after its last rule on lines, nodes and images.
         evaluation: text that no kept document may contain; looked for in what the rules leave of each document.
+        known: language and scores of the batch from an earlier time, by column; each stands until an edit changes the
+            documents, then it is computed again. The language stands for good.
 
     Returns:
         Kept and dropped documents in the order of the input, and the books. What happens to a page does not depend on
@@ -210,16 +219,15 @@ def apply_text(batch: pa.RecordBatch, recipe: Recipe, evaluation: EvaluationText
     if recipe.mask_pii:
         batch, masked_nodes = _masked(batch)
     documents = DocumentBatch.of(batch.column("nodes"))
-    found = identify(documents.by_document.texts)
-    documents.langs[:] = found.lang
+    if known is None:
+        found = identify(documents.by_document.texts)
+        known = {"lang": pa.array(found.lang, pa.string()), "lang_score": pa.array(found.score, pa.float32())}
+    documents.langs[:] = [lang or "" for lang in known["lang"].to_pylist()]
+    scores = {name: column for name, column in known.items() if name not in ("lang", "lang_score")}
     flow = _Flow(
-        batch,
-        recipe,
-        batch.column("doc_id").to_pylist(),
-        documents,
-        pa.array(found.lang, pa.string()),
-        pa.array(found.score, pa.float32()),
-    )
+        batch, recipe, batch.column("doc_id").to_pylist(), documents, known["lang"], known["lang_score"],
+        scores=scores, current=set(scores),
+    )  # fmt: skip
     if masked_nodes:
         flow.books.edits["pii_masked"] = masked_nodes
     verdict: list[tuple[Rule, float, str | None] | None] = [None] * batch.num_rows
@@ -286,4 +294,5 @@ def _result(
         image_node_counts=dict(sorted(flow.books.images.items())),
         node_samples=_samples(flow.books),
         alone=alone,
+        pages=batch,
     )

@@ -27,8 +27,12 @@ LOCATOR = pa.schema(
         pa.field("archive", pa.string(), nullable=False),
         pa.field("offset", pa.int64(), nullable=False),
         pa.field("length", pa.int64(), nullable=False),
-        pa.field("kind", pa.string(), nullable=False),  # "payload", "revisit" or "redirect"
-        pa.field("digest", pa.string()),  # payload digest as the archive states it ("sha1:…"), or ours
+        pa.field(
+            "kind", pa.string(), nullable=False
+        ),  # "payload", "revisit", "redirect", "inline", "opted_out", "dropped"
+        pa.field(
+            "digest", pa.string()
+        ),  # payload digest as the archive states it ("sha1:…"), or ours; dropped: the reason
         pa.field("target", pa.string()),  # redirect: URL it leads to; revisit: URL it refers to
         pa.field("target_captured", TIME),  # revisit: time it refers to
     ]

@@ -87,6 +87,7 @@ class StageBooks:
     entered: int
     left: int
     dropped: dict[str, int] = field(default_factory=dict)  # reason -> count
+    alone: dict[str, int] = field(default_factory=dict)  # rule on documents -> how many it alone would have dropped
 
     @property
     def balanced(self) -> bool:

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from plait.jobs.cli import building, generations, layouts, looking, pages
+from plait.jobs.cli import building, choosing, generations, layouts, looking, pages
 from plait.jobs.cli.shared import EXIT_CODES, Telling, app, errors
 
-__all__ = ["app", "building", "generations", "layouts", "looking", "main", "pages"]
+__all__ = ["app", "building", "choosing", "generations", "layouts", "looking", "main", "pages"]
 
 
 @app.callback(invoke_without_command=True, epilog=EXIT_CODES)

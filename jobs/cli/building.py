@@ -177,6 +177,42 @@ def fill(
 
 
 @app.command()
+def refilter(
+    context: typer.Context,
+    corpus: Corpus,
+    out: Out,
+    recipe: RecipeName = "default",
+    archives: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--archives", help="The corpus' archives, to take pictures from (it was built with --retain all)."
+        ),
+    ] = None,
+    contamination: Contamination = None,
+    workers: Workers = None,
+    engine: EngineName = "local",
+    ray_address: RayAddress = None,
+    spark_master: SparkMaster = None,
+) -> None:
+    """Write a corpus anew under another recipe, from what it retained; nothing is extracted or fetched again.
+
+    [dim]plait refilter corpus --recipe stricter.toml --out corpus-stricter[/dim]
+    """
+    from plait.jobs.engines import EngineChoice
+    from plait.jobs.refilter import refilter as run
+    from plait.jobs.summary import summary
+
+    told = telling(context)
+    with errors():
+        manifest = run(
+            corpus, out, recipe=recipe, archives=tuple(archives or ()), contamination=tuple(contamination or ()),
+            watcher=told.watcher(), engine=EngineChoice(engine, workers, ray_address, spark_master),
+        )  # fmt: skip
+        for part in summary(out, manifest):
+            told.say(part)
+
+
+@app.command()
 def plan(
     inputs: Inputs,
     recipe: RecipeName = "default",

@@ -6,7 +6,54 @@ from typing import Annotated
 
 import typer
 
-from plait.jobs.cli.shared import Corpus, Workers, app, errors, telling
+from plait.jobs.cli.building import (
+    AllowLoopback,
+    Contact,
+    EngineName,
+    FetchConcurrency,
+    HostConcurrency,
+    HostRate,
+    OptOutList,
+    RayAddress,
+    SparkMaster,
+)
+from plait.jobs.cli.shared import Corpus, Inputs, Workers, app, errors, telling
+
+
+@app.command()
+def append(
+    context: typer.Context,
+    corpus: Corpus,
+    inputs: Inputs,
+    workers: Workers = None,
+    engine: EngineName = "local",
+    ray_address: RayAddress = None,
+    spark_master: SparkMaster = None,
+    user_agent_contact: Contact = "",
+    opt_out: OptOutList = "",
+    host_rate: HostRate = 10.0,
+    host_concurrency: HostConcurrency = 4,
+    fetch_concurrency: FetchConcurrency = 128,
+    allow_loopback: AllowLoopback = False,
+) -> None:
+    """Add archives to a corpus: a new generation, deduplicated against what the corpus has without reading it again.
+
+    [dim]plait append corpus crawl-2/*.warc.gz[/dim]
+    """
+    from plait.jobs.append import append as run
+    from plait.jobs.engines import EngineChoice
+    from plait.jobs.fetching import Fetching
+    from plait.jobs.summary import summary
+
+    told = telling(context)
+    with errors():
+        fetching = Fetching(user_agent_contact, opt_out, host_rate, host_concurrency, fetch_concurrency, allow_loopback)
+        manifest = run(
+            corpus, inputs, fetching=fetching, watcher=told.watcher(),
+            engine=EngineChoice(engine, workers, ray_address, spark_master),
+        )  # fmt: skip
+        for part in summary(corpus, manifest):
+            told.say(part)
 
 
 @app.command()

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from plait.dedup.buckets import BAND_ROW, EDGE, bucket_edges, explode_bands
 from plait.dedup.components import LABEL, label_batch
-from plait.dedup.documents import claims, keep_latest
+from plait.dedup.documents import NEW, claims, keep_latest
 from plait.dedup.keys import KEYS
 from plait.dedup.minhash import MinHashConfig
 from plait.jobs.context import Context
@@ -24,11 +24,13 @@ from plait.jobs.work import Unit
 from plait.schemas.errors import UnitError
 from plait.schemas.ledger import DROP
 
-GROUPED = pa.schema([pa.field("label", pa.int64(), nullable=False), *KEYS])
+KEYED = pa.schema([pa.field("side", pa.int32(), nullable=False), *KEYS])
+"""Documents, `STORED` or `NEW` by the side that they come from."""
+GROUPED = pa.schema([pa.field("label", pa.int64(), nullable=False), pa.field("age", pa.int32(), nullable=False), *KEYS])
 LABEL_IN = pa.schema(
     [
         pa.field("id", pa.int64(), nullable=False),
-        pa.field("side", pa.int32(), nullable=False),  # 0: a label, 1: a document
+        pa.field("side", pa.int32(), nullable=False),  # 0: a label; a document: 1 + its age
         pa.field("label", pa.int64()),
         *[field.with_nullable(True) for field in KEYS if field.name != "id"],
     ]
@@ -64,10 +66,14 @@ def _images(rows: pa.RecordBatch) -> int:
     return int(pc.sum(rows.column("images")).as_py() or 0)
 
 
-def _keep(stream: Stream, ctx: Context, key: str, reason: str) -> Stream:
-    """Rows that win their group; the others go to the ledger."""
+def _keep(stream: Stream, ctx: Context, key: str, age: str, reason: str) -> Stream:
+    """Arriving rows that win their group; those that do not go to the ledger. Stored rows only decide."""
     kernel = functools.partial(keep_latest, reason=reason)
-    for rows, verdicts in beside(stream, functools.partial(claims, key=key), kernel):
+    for whole, decided in beside(stream, functools.partial(claims, key=key, age=age), kernel):
+        arriving = pc.equal(whole.column(age), NEW)
+        rows, verdicts = whole.filter(arriving), decided.filter(arriving)
+        if not rows.num_rows:
+            continue
         kept, lost = split(rows, verdicts.column("kept"))
         ctx.count(documents_in=rows.num_rows, images_in=_images(rows))
         ctx.count(documents_out=kept.num_rows, images_out=_images(kept))
@@ -81,7 +87,7 @@ def _keep(stream: Stream, ctx: Context, key: str, reason: str) -> Stream:
 def keep_by(stream: Stream, unit: Unit, ctx: Context) -> None:
     """The latest of each group (settings: column "key", "reason") is written as "keys"."""
     with ctx.table("keys", KEYS) as table:
-        for kept in _keep(stream, ctx, str(ctx.params["key"]), str(ctx.params["reason"])):
+        for kept in _keep(stream, ctx, str(ctx.params["key"]), "side", str(ctx.params["reason"])):
             table.write(kept)
 
 
@@ -127,11 +133,12 @@ def attach_labels(stream: Stream, unit: Unit, ctx: Context) -> None:
                     document, label = name, value
                 found.append(label if name == document else name)
             labelled = with_column(batch, "label", pa.array(found, pa.int64()))
-            grouped.write(labelled.filter(pc.equal(batch.column("side"), 1)))
+            aged = with_column(labelled, "age", pc.subtract(batch.column("side"), pa.scalar(1, pa.int32())))
+            grouped.write(aged.filter(pc.greater(batch.column("side"), 0)))
 
 
 def keep_near(stream: Stream, unit: Unit, ctx: Context) -> None:
     """The latest document of each component is written as "keys"."""
     with ctx.table("keys", KEYS) as table:
-        for kept in _keep(stream, ctx, "label", "near_duplicate"):
+        for kept in _keep(stream, ctx, "label", "age", "near_duplicate"):
             table.write(kept)

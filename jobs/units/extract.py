@@ -11,17 +11,14 @@ from dataclasses import replace
 from urllib.parse import unquote_to_bytes
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from plait.dedup.keys import KEYS, document_keys
 from plait.jobs.context import Context
-from plait.jobs.evaluation import evaluation_of
 from plait.jobs.listings import opt_out_at
 from plait.jobs.picking import ranges_of
 from plait.jobs.settings import archive_of, extract_options, load_recipe_param, read_limits, spool_folder
 from plait.jobs.suppression import suppression_of
-from plait.jobs.units.dedup import minhash_config
+from plait.jobs.units.text import TextRuns
 from plait.jobs.work import Unit
 from plait.pipeline import consent
 from plait.pipeline.extract import Node, Page, extract_html
@@ -32,13 +29,10 @@ from plait.pipeline.read.inputs import Archive
 from plait.pipeline.read.picked import read_picked
 from plait.pipeline.read.records import Loss, Record, Tally
 from plait.pipeline.revisits import ANSWER, RESOLVED_PAGE, Row, batch_of, digest_key, visit_key
-from plait.pipeline.text import apply_text, score_types
-from plait.schemas.documents import document_schema
 from plait.schemas.errors import RecordError, UnitError
 from plait.schemas.images import LOCATOR
 
 BATCH_BYTES = 16 << 20  # of text in one batch of pages
-RUN_BYTES = 64 << 20  # of documents that are sorted at once
 BATCH_PAGES = 512
 LIST_ROWS = 4096
 VISITED = re.compile(r"html|^image/|octet-stream")  # declared types that may hide a page or an image
@@ -64,19 +58,13 @@ class _Rows:
 
 
 class _Documents:
-    """Pages on their way through the text kernel into sorted runs."""
+    """Pages on their way into the text stage, a batch of bounded bytes at a time."""
 
     def __init__(self, ctx: Context):
-        self._ctx = ctx
-        self._recipe = load_recipe_param(ctx)
-        self._schema = document_schema(score_types(self._recipe))
-        self._config = minhash_config(ctx)
-        self._evaluation = evaluation_of(ctx)
-        self._retain_all = ctx.params["retain"] == "all"
+        self._runs = TextRuns(ctx)
+        self._seed = load_recipe_param(ctx).order_seed
         self._pages: list[Capture] = []
         self._page_bytes = 0
-        self._run: list[pa.RecordBatch] = []
-        self._run_bytes = 0
 
     def add(self, capture: Capture) -> None:
         self._pages.append(capture)
@@ -85,53 +73,14 @@ class _Documents:
             self._score()
 
     def _score(self) -> None:
-        if not self._pages:
-            return
-        batch = pages_batch(self._pages, self._recipe.order_seed)
-        self._pages, self._page_bytes = [], 0
-        ctx, result = self._ctx, apply_text(batch, self._recipe, self._evaluation)
-        before, after = _images(batch), _images(result.kept)
-        ctx.count(documents_in=batch.num_rows, documents_out=result.kept.num_rows)
-        ctx.count(images_in=before, images_out=after)
-        ctx.drop(result.dropped)
-        ctx.drop_counts("image", result.image_node_counts)
-        ctx.removed(result.node_counts)
-        ctx.alone(result.alone)
-        ctx.sample(result.node_samples)
-        if self._retain_all and result.dropped_documents.num_rows:
-            with ctx.table("dropped_documents", self._schema) as table:
-                table.write(result.dropped_documents)
-        self._run.append(result.kept)
-        self._run_bytes += result.kept.nbytes
-        if self._run_bytes >= RUN_BYTES:
-            self._flush()
-
-    def _flush(self) -> None:
-        """A sorted run of documents, and their keys."""
-        table = pa.Table.from_batches(self._run, schema=self._schema).sort_by(
-            [("order_key", "ascending"), ("doc_id", "ascending"), ("offset", "ascending")]
-        )
-        self._run, self._run_bytes = [], 0
-        if not table.num_rows:
-            return
-        batches = table.combine_chunks().to_batches(max_chunksize=LIST_ROWS)
-        with self._ctx.table("documents", self._schema) as documents, self._ctx.table("keys", KEYS) as keys:
-            for batch in batches:
-                documents.write(batch)
-                rows = document_keys(batch, self._config)
-                # A document without text is like no other: its text key is its own id.
-                place = rows.schema.get_field_index("text_key")
-                own = pc.coalesce(rows.column("text_key"), rows.column("id"))
-                keys.write(rows.set_column(place, "text_key", own))
+        if self._pages:
+            self._runs.score(pages_batch(self._pages, self._seed))
+            self._pages, self._page_bytes = [], 0
 
     def close(self) -> None:
         """Write what is left."""
         self._score()
-        self._flush()
-
-
-def _images(batch: pa.RecordBatch) -> int:
-    return int(pc.sum(pc.equal(batch.column("nodes").flatten().field("kind"), "image")).as_py() or 0)
+        self._runs.close()
 
 
 class _Unit:

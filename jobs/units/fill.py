@@ -38,8 +38,11 @@ def reopen_shard(unit: Unit, ctx: Context) -> None:
     What the shard says of a picture is in "scores", and is not measured again: the bytes may have been encoded again.
     The recipe's lists of pictures are asked again, for they may have grown.
     Pictures without hashes, as another corpus' are, have a place in "index", to be measured.
+
+    With the setting ``documents`` false, the documents come from elsewhere: they are neither written nor counted.
     """
     scores = score_columns(ctx)
+    with_documents = bool(ctx.params.get("documents", True))
     schema = document_schema(scores)
     store = Store(str(unit.payload["corpus"]))
     packed: set[tuple[object, ...]] = set()
@@ -53,9 +56,6 @@ def reopen_shard(unit: Unit, ctx: Context) -> None:
     ):
         for rows in _rows(store, unit, shard_schema(scores)):
             found: list[Row] = []
-            nodes = [_nodes(row) for row in rows]
-            images = sum(node["kind"] == "image" for document in nodes for node in document)
-            ctx.count(documents_in=len(rows), documents_out=len(rows), images_in=images, images_out=images)
             for row in rows:
                 for locator, data, info in _pictures(row):
                     record = {name: locator[name] for name in ("archive_id", "offset", "digest")}
@@ -73,7 +73,11 @@ def reopen_shard(unit: Unit, ctx: Context) -> None:
                         found.append(locator)
             if found:
                 locators.write(pa.RecordBatch.from_pylist(found, schema=LOCATOR))
-            documents.write(_documents(rows, nodes, schema))
+            if with_documents:
+                nodes = [_nodes(row) for row in rows]
+                images = sum(node["kind"] == "image" for document in nodes for node in document)
+                ctx.count(documents_in=len(rows), documents_out=len(rows), images_in=images, images_out=images)
+                documents.write(_documents(rows, nodes, schema))
     path = ctx.written("pack").path
     with ctx.table("index", PACKED) as table:
         table.write(pa.RecordBatch.from_pylist([line | {"pack": path} for line in index], schema=PACKED))

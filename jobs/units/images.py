@@ -9,12 +9,13 @@ import re
 from collections import Counter
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from plait.dedup.counts import count_and_rank
-from plait.dedup.images import cluster_hashes, degenerate_phash
+from plait.dedup.images import assign, cluster_hashes, degenerate_phash
 from plait.jobs.context import Context
 from plait.jobs.settings import archive_of, load_recipe_param, read_limits, spool_folder
 from plait.jobs.units.extract import inline_bytes
@@ -23,7 +24,7 @@ from plait.jobs.units.order import ShardFiles, shard_count
 from plait.jobs.units.streams import Stream, split, with_column
 from plait.jobs.work import Unit
 from plait.pipeline.assemble import PLACED_IMAGE
-from plait.pipeline.occurrences import LOCATED, locate, record_key
+from plait.pipeline.occurrences import ABSENT, LOCATED, locate, record_key
 from plait.pipeline.read.archive import read_payload
 from plait.pipeline.read.inputs import Archive
 from plait.pipeline.read.records import Limits, Record
@@ -32,6 +33,8 @@ from plait.schemas.errors import RecordError, UnitError
 from plait.schemas.fetched import FETCH_URL
 from plait.schemas.ids import key64, text_key
 from plait.schemas.images import LOCATOR, PACKED, PICTURE, VERDICT
+
+I64 = npt.NDArray[np.int64]
 
 DATA_URI = re.compile(rb"data:image/[a-z0-9.+-]+[^,\"'<>]{0,100},[^\"'<>\s)]+", re.IGNORECASE)
 
@@ -68,6 +71,10 @@ _LOOSE = [field.with_nullable(True) for field in IMAGE][1:]  # rows of side 0 ha
 ATTACH_IN = pa.schema([pa.field("key", pa.int64()), pa.field("side", pa.int32(), nullable=False), *_LOOSE])
 ATTACH_ORDER = ("key", "side", "order_key", "doc_id", "node")
 
+STORED_ORDER = -1
+"""Order key of a row that stands for a cluster in earlier generations: ``dup_rank`` is in how many documents it is."""
+LEADER = pa.schema([pa.field("phash", pa.int64(), nullable=False)])
+"""Representatives of clusters of pictures, in the order in which they became that."""
 HASH = pa.schema([pa.field("phash", pa.int64(), nullable=False)])
 CLUSTER = pa.schema([pa.field("key", pa.int64(), nullable=False), pa.field("cluster", pa.int64(), nullable=False)])
 CLUSTER_IN = pa.schema([*list(ATTACH_IN)[:2], pa.field("cluster", pa.int64()), *_LOOSE])
@@ -125,7 +132,7 @@ def locate_images(stream: Stream, unit: Unit, ctx: Context) -> None:
         ctx.table("wanted", WANTED) as wanted,
         ctx.table("urls", FETCH_URL) as urls,
     ):
-        for batch in count_and_rank(locate(stream)):
+        for batch in count_and_rank(locate(stream, str(ctx.params.get("absent", ABSENT)))):
             found, lost = split(batch, batch.column("reason").is_null())
             if fetches:
                 asked, lost = split(lost, fetchable(lost))
@@ -285,7 +292,10 @@ def hash_key(phash: int) -> int:
 
 
 def cluster(unit: Unit, ctx: Context) -> None:
-    """All distinct "hashes" → "clusters": the cluster of each. Memory: about 100 bytes a hash."""
+    """All distinct "hashes" → "clusters": the cluster of each, and new "leaders". Memory: about 100 bytes a hash.
+
+    Clusters of earlier generations stay as they are: a hash within the radius of one of their leaders joins it.
+    """
     paths, radius = unit.payload["paths"], unit.payload["radius"]
     if not isinstance(paths, list) or not isinstance(radius, int):
         raise UnitError("the cluster unit has no list of files")
@@ -296,7 +306,9 @@ def cluster(unit: Unit, ctx: Context) -> None:
     values, counts = np.unique(np.concatenate(parts), return_counts=True)
     everyone = np.repeat(values, counts)  # how many pictures have a hash decides who leads
     alone = degenerate_phash(everyone)
-    leader = everyone[cluster_hashes(everyone, radius, alone)]
+    leader, fresh = _leaders(everyone, alone, _stored_leaders(unit, ctx), radius)
+    with ctx.table("leaders", LEADER) as table:
+        table.write(pa.RecordBatch.from_arrays([pa.array(fresh, pa.int64())], schema=LEADER))
     first = np.concatenate([[0], np.cumsum(counts)[:-1]])
     useful = ~alone[first]
     keys = [hash_key(int(value)) for value in values[useful]]
@@ -305,6 +317,26 @@ def cluster(unit: Unit, ctx: Context) -> None:
         table.write(
             pa.RecordBatch.from_arrays([pa.array(keys, pa.int64()), pa.array(clusters, pa.int64())], schema=CLUSTER)
         )
+
+
+def _stored_leaders(unit: Unit, ctx: Context) -> I64:
+    """Leaders of earlier generations, in their order."""
+    paths = unit.payload.get("leaders")
+    found = [np.zeros(0, np.int64)]
+    for path in paths if isinstance(paths, list) else ():
+        with ctx.store.open_read(str(path)) as file:
+            found.append(np.asarray(pq.read_table(file).column("phash")))
+    return np.concatenate(found)
+
+
+def _leaders(hashes: I64, alone: npt.NDArray[np.bool_], stored: I64, radius: int) -> tuple[I64, I64]:
+    """The leader of each hash, and the leaders that were none before."""
+    known = np.where(alone, -1, assign(hashes, stored, radius))
+    leader = hashes.copy()
+    leader[known >= 0] = stored[known[known >= 0]]
+    rest = known < 0
+    leader[rest] = hashes[rest][cluster_hashes(hashes[rest], radius, alone[rest])]
+    return leader, np.unique(leader[rest & ~alone])
 
 
 def attach_clusters(stream: Stream, unit: Unit, ctx: Context) -> None:
@@ -328,11 +360,46 @@ def attach_clusters(stream: Stream, unit: Unit, ctx: Context) -> None:
 
 
 def rank(stream: Stream, unit: Unit, ctx: Context) -> None:
-    """Images by cluster → "images" (by picture) with ``p_hash_dup_count`` and ``dup_rank``."""
-    with ctx.table("images", IMAGE) as images:
-        for batch in _counted((batch.drop_columns(["dup_rank"]) for batch in stream), "p_hash_dup_count"):
-            keys = pa.array([key64(name) for name in batch.column("image_id").to_pylist()], pa.int64())
-            images.write(with_column(batch, "key", keys))
+    """Images by cluster → "images" (by picture) with ``p_hash_dup_count`` and ``dup_rank``, and "counts" to go on from.
+
+    Documents of earlier generations come first: their number is added to both.
+    """
+    before: dict[int, int] = {}  # of the keys that are open
+
+    def arriving() -> Stream:
+        for batch in stream:
+            stored = pc.equal(batch.column("order_key"), STORED_ORDER)
+            rows = batch.filter(stored)
+            pairs = zip(rows.column("key").to_pylist(), rows.column("dup_rank").to_pylist(), strict=True)
+            for key, documents in pairs:
+                before[key] = before.get(key, 0) + documents
+            yield batch.filter(pc.invert(stored)).drop_columns(["dup_rank"])
+
+    with ctx.table("images", IMAGE) as images, ctx.table("counts", IMAGE) as counts:
+        last: int | None = None
+        for batch in count_and_rank(arriving()):
+            keys = batch.column("key").to_pylist()
+            base = pa.array([before.get(key, 0) for key in keys], pa.int64())
+            ranked = with_column(batch, "dup_rank", pc.add(batch.column("dup_rank"), base))
+            ranked = with_column(ranked, "p_hash_dup_count", pc.add(batch.column("dup_count"), base))
+            pictures = pa.array([key64(name) for name in batch.column("image_id").to_pylist()], pa.int64())
+            images.write(with_column(ranked, "key", pictures))
+            fresh = [key is not None and key != old for key, old in zip(keys, [last, *keys], strict=False)]
+            counts.write(_stored_counts(batch.filter(pa.array(fresh))))
+            last = keys[-1]
+            before = {} if last is None else {key: count for key, count in before.items() if key >= last}
+
+
+def _stored_counts(rows: pa.RecordBatch) -> pa.RecordBatch:
+    """The first row of each cluster as the row that later generations count with: no picture, no document."""
+    size = rows.num_rows
+    given = {
+        "key": rows.column("key"), "order_key": pa.array([STORED_ORDER] * size, pa.int64()),
+        "doc_id": pa.array([b""] * size, pa.binary()), "node": pa.array([0] * size, pa.int32()),
+        "image_url": pa.array([""] * size, pa.string()), "dup_rank": rows.column("dup_count"),
+    }  # fmt: skip
+    empty = pa.RecordBatch.from_arrays([rows.column("key")], names=["key"])
+    return _empty_images(empty, given)
 
 
 def place(stream: Stream, unit: Unit, ctx: Context) -> None:

@@ -11,7 +11,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from plait.dedup.paragraphs import PARAGRAPH, REMOVED_NODE, paragraph_rows, repeated_paragraphs, without_nodes
+from plait.dedup.paragraphs import (
+    PARAGRAPH,
+    REMOVED_NODE,
+    paragraph_counts,
+    paragraph_rows,
+    repeated_paragraphs,
+    without_nodes,
+)
 from plait.filters.passes import SAMPLE_CHARS, SAMPLE_ONE_IN
 from plait.jobs.context import Context, Table
 from plait.jobs.units.order import ShardFiles, shard_count
@@ -38,12 +45,22 @@ def list_paragraphs(unit: Unit, ctx: Context) -> None:
 
 
 def find_repeated(stream: Stream, unit: Unit, ctx: Context) -> None:
-    """`PARAGRAPH` sorted by `PARAGRAPH_ORDER` → "removed": text nodes seen as often as the setting "least" says."""
+    """`PARAGRAPH` sorted by `PARAGRAPH_ORDER` → "removed": text nodes seen as often as the setting "least" says.
+
+    And "counts", for later generations.
+    """
     least = ctx.params["least"]
     if not isinstance(least, int):
         raise UnitError("the stage does not know how often a paragraph must be seen")
-    with ctx.table("removed", REMOVED_NODE) as table:
-        for batch in repeated_paragraphs(stream, least):
+    with ctx.table("removed", REMOVED_NODE) as table, ctx.table("counts", PARAGRAPH) as counts:
+
+        def counted() -> Stream:
+            for batch in stream:
+                for rows in paragraph_counts([batch]):
+                    counts.write(rows)
+                yield batch
+
+        for batch in repeated_paragraphs(counted(), least):
             table.write(batch)
 
 

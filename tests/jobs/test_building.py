@@ -277,8 +277,10 @@ def test_inline_pictures_opt_outs_and_retained_drops(tmp_path: Path) -> None:
     reasons = {reason for line in done.funnel for reason in line.dropped}
     assert "opted_out" in reasons
     assert audit(str(out)).faults == ()
-    kept = [name.name for name in (out / "ledger/documents").iterdir()]
-    assert any(name.startswith("documents-") for name in kept)
+    pages = pa.concat_tables(pq.read_table(path) for path in (out / "ledger/pages").iterdir())
+    assert sorted(pages["url"].to_pylist()) == ["http://a.test/inline", "http://a.test/refused"]
+    dropped = pa.concat_tables(pq.read_table(path) for path in (out / "ledger/documents").iterdir())
+    assert dropped["url"].to_pylist() == ["http://a.test/refused"]
 
 
 def test_plan_of_a_build_is_remembered_by_content(corpus: Path, archives: list[Path]) -> None:
