@@ -63,7 +63,7 @@ class InterleavedDataset(IterableDataset[Sample | Pack]):
         """What states depend on; of packs also how many images a picture becomes."""
         if self.pack is None:
             return f"{self.order.identity}-{self.recipe.view}"
-        pictures = f"{self.recipe.max_images}-{self.recipe.pixels!r}"
+        pictures = f"{self.recipe.view}-{self.recipe.max_images}-{self.recipe.pixels!r}"
         return f"{self.order.identity}-{self.pack.identity}-{pictures}"
 
     def set_epoch(self, epoch: int) -> None:

@@ -116,15 +116,15 @@ def packs(
 
     Args:
         order: which documents a window has.
-        samples: which pictures are used and how they are sized; its view must be "natural".
+        samples: which pictures are used and how they are sized; its view must be "natural" or "clip".
         recipe: how they are packed.
         windows: with the packs of each to pass over.
 
     Raises:
         ConfigError: the view is another, or pictures are not decoded.
     """
-    if samples.view != "natural" or samples.pixels is None:
-        raise ConfigError("packs are made of natural samples with decoded pictures")
+    if samples.view not in ("natural", "clip") or samples.pixels is None:
+        raise ConfigError("packs are made of natural samples, or in CLIP's order, with decoded pictures")
     carried: list[Position] = []
     lost: Counter[str] = Counter()
 

@@ -15,10 +15,12 @@ from plait.loader.order import Order, Place
 from plait.loader.progress import Position
 from plait.schemas.errors import ConfigError, CorpusError
 
-View: TypeAlias = Literal["natural", "pairs", "text"]
+View: TypeAlias = Literal["natural", "clip", "pairs", "text"]
 OnFailure: TypeAlias = Literal["skip_image", "skip_document", "placeholder", "raise"]
 
 Item = TypeVar("Item")
+
+MATCHED: Final = "matched_text_index"  # of schemas.clip; older corpora have no such field
 
 BASE_COLUMNS: Final = ("doc_id", "texts")
 
@@ -28,8 +30,10 @@ class SampleRecipe:
     """What a sample is.
 
     Attributes:
-        view: "natural": texts and pictures in reading order; "pairs": one sample a picture with its caption, or its
-            alternative text, or else the nearest text before it; "text": texts alone, no picture is read.
+        view: "natural": texts and pictures in reading order; "clip": each picture right before the text that CLIP
+            matched it with (MMC4's order; pictures without a match are left out); "pairs": one sample a picture with
+            its caption, or its alternative text, or else the nearest text before it; "text": texts alone, no picture
+            is read.
         pixels: how pictures are decoded and sized; None leaves their bytes as they are.
         max_images: pictures kept of a document, the first ones; the others are not decoded.
         on_failure: what a picture that cannot be decoded costs: itself, its document, nothing (a grey image stands in
@@ -50,7 +54,7 @@ class SampleRecipe:
         """Columns that are read."""
         if self.view == "text":
             return tuple(dict.fromkeys((*BASE_COLUMNS, *self.columns)))
-        facts = ("width", "height", *(("alt", "caption") if self.view == "pairs" else ()))
+        facts = ("width", "height", *(("alt", "caption") if self.view == "pairs" else (MATCHED,)))
         pictures = ("images", *(f"image_info.list.element.{name}" for name in facts))
         return tuple(dict.fromkeys((*BASE_COLUMNS, *pictures, *self.columns)))
 
@@ -108,6 +112,12 @@ class WindowReader:
             missing = [name for name in recipe.read if name.partition(".")[0] not in source.corpus.columns]
             if missing:
                 raise ConfigError(f"{source.corpus.path} has no column {missing[0]!r}")
+            if recipe.view != "clip":
+                continue
+            if source.corpus.schema.field("image_info").type.value_type.get_field_index(MATCHED) < 0:
+                raise ConfigError(
+                    f"{source.corpus.path} has no CLIP columns: build it with a recipe that has them"
+                )
 
     def documents(self, window: int, start: int = 0) -> Iterator[Placed]:
         """The documents of a window from the ``start``-th on, in order."""
@@ -222,7 +232,7 @@ def kept_nodes(nodes: Sequence[Node], recipe: SampleRecipe) -> list[Node]:
     """A document's nodes that a sample uses: pictures up to the recipe's number, and none that are URLs alone."""
     kept: list[Node] = []
     pictures = 0
-    for node in nodes:
+    for node in _matched_order(nodes) if recipe.view == "clip" else nodes:
         if isinstance(node, Picture):
             if recipe.view == "text" or node.data is None:
                 continue
@@ -231,6 +241,17 @@ def kept_nodes(nodes: Sequence[Node], recipe: SampleRecipe) -> list[Node]:
             pictures += 1
         kept.append(node)
     return kept
+
+
+def _matched_order(nodes: Sequence[Node]) -> list[Node]:
+    """Each picture right before the text that it was matched with; several in reading order, those without left out."""
+    before: dict[int, list[Node]] = {}
+    for node in nodes:
+        matched = node.info.get(MATCHED) if isinstance(node, Picture) else None
+        if isinstance(matched, int):
+            before.setdefault(matched, []).append(node)
+    texts = [node for node in nodes if isinstance(node, Text)]
+    return [node for number, text in enumerate(texts) for node in (*before.get(number, []), text)]
 
 
 def _interleaved(nodes: Sequence[Node], recipe: SampleRecipe, failed: Counter[str]) -> list[str | list[Pixels] | bytes]:
