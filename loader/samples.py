@@ -115,9 +115,7 @@ class WindowReader:
             if recipe.view != "clip":
                 continue
             if source.corpus.schema.field("image_info").type.value_type.get_field_index(MATCHED) < 0:
-                raise ConfigError(
-                    f"{source.corpus.path} has no CLIP columns: build it with a recipe that has them"
-                )
+                raise ConfigError(f"{source.corpus.path} has no CLIP columns: build it with a recipe that has them")
 
     def documents(self, window: int, start: int = 0) -> Iterator[Placed]:
         """The documents of a window from the ``start``-th on, in order."""
