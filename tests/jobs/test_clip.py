@@ -13,9 +13,10 @@ from plait.filters.recipe import load_recipe
 from plait.jobs import Options, audit, build
 from plait.jobs.clip import ClipChoice
 from plait.jobs.local import LocalEngine
+from plait.jobs.progress import Silent
 from plait.jobs.store import Store
 from plait.loader.export import export
-from plait.schemas.errors import ConfigError
+from plait.schemas.errors import ConfigError, UnitError
 from plait.schemas.receipts import Receipt
 from tests.tiny_clip.corpus import MODEL, write_drawn
 
@@ -86,6 +87,41 @@ def test_the_export_is_what_readers_of_mmc4_expect(corpus: Path, tmp_path: Path)
         assert sorted(info["matched_sim"] for info in document["image_info"]) == pytest.approx(
             sorted(info["matched_sim"] for info in _images(row))
         )
+
+
+class _Stop(Silent):
+    """Ends the build after the first unit of a stage."""
+
+    def __init__(self, stage: str):
+        self._stage = stage
+
+    def unit(self, receipt: Receipt) -> None:
+        """Stop at the stage."""
+        if receipt.stage == self._stage:
+            raise UnitError("stopped by the test")
+
+
+def test_a_stopped_build_goes_on_and_every_picture_is_embedded_once(corpus: Path, archive: Path, tmp_path: Path):
+    out = str(tmp_path / "out")
+
+    def run(watcher: Silent) -> str:
+        return build(
+            [str(archive)], out, recipe=str(RECIPE), options=Options(shard_docs=3), clip=CHOICE, workers=2,
+            watcher=watcher,
+        ).fingerprint  # fmt: skip
+
+    with pytest.raises(UnitError, match="stopped"):
+        run(_Stop("clip_images"))
+    store = Store(out)
+    before = {path: store.read(path) for path in store.list("work/receipts/clip_images")}
+    assert before
+    assert run(Silent()) == json.loads((corpus / "manifest.json").read_text())["fingerprint"]
+    after = [Receipt.from_json(store.read(path)) for path in store.list("ledger/receipts/clip_images")]
+    assert {path.rsplit("/", 1)[1] for path in before} <= {
+        path.rsplit("/", 1)[1] for path in store.list("ledger/receipts/clip_images")
+    }
+    distinct = {info["image_id"] for row in _rows(Path(out)) for info in _images(row)}
+    assert sum(receipt.books.seen["pictures_embedded"] for receipt in after) == len(distinct)
 
 
 def test_a_recipe_that_needs_a_model_says_how_to_give_one(archive: Path, tmp_path: Path):
