@@ -157,7 +157,9 @@ class Flow:
         Raises:
             ConfigError: documents come back whose pictures were not retained; the message says how many.
         """
-        opened = self._units(self._stage("reopen", "fill:reopen_shard", again.reopening), again.shards)
+        columns = {**again.reopening, "recipe": recipe_param(self.recipe, stage="assemble")}
+        columns |= {"lists": dict(self.lists)} if self.lists else {}
+        opened = self._units(self._stage("reopen", "fill:reopen_shard", columns), again.shards)
         units = again.pages or [
             Unit((output.sha256,), f"documents {number}", {"corpus": None, "path": output.path})
             for number, output in enumerate(tables(opened, "documents"))
