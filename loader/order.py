@@ -9,9 +9,8 @@ out among themselves, so no rank reads another's row groups, and what a window h
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import lru_cache
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -62,6 +61,7 @@ class Order:
     window: int = WINDOW
     length: int | None = None
     shuffle: bool = True
+    _laps: dict[tuple[int, int], tuple[Ints, Ints]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not self.sources:
@@ -147,18 +147,18 @@ class Order:
 
     def _lap(self, number: int, lap: int) -> tuple[Ints, Ints]:
         """Row groups of a source in the order of one pass over it, and how many rows lie up to the end of each."""
-        return _lap_order(self, number, lap)
+        found = self._laps.get((number, lap))
+        if found is None:
+            corpus = self.sources[number].corpus
+            rows = corpus.groups[:, 3]
+            groups = np.flatnonzero(rows)  # a shard without rows may have an empty row group
+            if self.shuffle:
+                groups = self._generator("groups", corpus.manifest.fingerprint, lap).permutation(groups)
+            while len(self._laps) >= 2 * len(self.sources):  # a window touches two laps of a source, rarely more
+                del self._laps[next(iter(self._laps))]
+            found = self._laps[number, lap] = groups, np.cumsum(rows[groups])
+        return found
 
     def _generator(self, *words: str | int) -> np.random.Generator:
         text = "/".join(str(word) for word in (self.seed, *words))
         return np.random.Generator(np.random.PCG64(int.from_bytes(hashlib.sha256(text.encode()).digest()[:16], "big")))
-
-
-@lru_cache(maxsize=64)
-def _lap_order(order: Order, number: int, lap: int) -> tuple[Ints, Ints]:
-    corpus = order.sources[number].corpus
-    rows = corpus.groups[:, 3]
-    groups = np.flatnonzero(rows)  # a shard without rows may have an empty row group
-    if order.shuffle:
-        groups = order._generator("groups", corpus.manifest.fingerprint, lap).permutation(groups)
-    return groups, np.cumsum(rows[groups])
