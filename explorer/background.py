@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from html import escape
 from typing import Final
 
@@ -11,16 +12,20 @@ import pyarrow.parquet as pq
 
 from plait.explorer import charts
 from plait.explorer.markup import figure, in_bytes
-from plait.schemas.manifest import Manifest
+from plait.explorer.recipes import alone_by, dropped_by
+from plait.schemas.manifest import Manifest, RuleRecord
 
 SHOWN_INPUTS: Final = 50
 
 
 def recipe_section(manifest: Manifest) -> str:
     """Every rule with its condition and source, the build's options, and the recipe as it was used."""
+    dropped, alone = dropped_by(manifest, "document"), alone_by(manifest)
     rows = "".join(
         f'<tr><td data-name="rule"><code>{escape(rule.name)}</code></td><td data-name="of">{escape(rule.scope)}</td>'
         f'<td data-name="keeps where"><code>{escape(rule.keep)}</code></td>'
+        f'<td class="n" data-name="dropped">{_documents(dropped, rule, alone)}</td>'
+        f'<td class="n" data-name="alone">{_documents(alone, rule, alone)}</td>'
         f'<td data-name="source">{escape(rule.source)}</td></tr>'
         for rule in manifest.recipe.rules
     )
@@ -33,9 +38,15 @@ def recipe_section(manifest: Manifest) -> str:
     )
     return (
         '<h2 id="recipe">Recipe</h2><div class="table"><table class="stack"><thead><tr><th>rule</th><th>of</th>'
-        f"<th>keeps where</th><th>source</th></tr></thead><tbody>{rows}</tbody></table></div><ul>{options}</ul>"
+        '<th>keeps where</th><th class="n">dropped</th><th class="n">alone</th><th>source</th></tr>'
+        f"</thead><tbody>{rows}</tbody></table></div><ul>{options}</ul>"
         f"<details><summary>as the build used it</summary><pre>{escape(text)}</pre></details>"
     )
+
+
+def _documents(counts: Mapping[str, int], rule: RuleRecord, applied: Mapping[str, int]) -> str:
+    """Documents that a rule on documents dropped, or alone would have; a dash where it was not applied to them."""
+    return f"{counts.get(rule.name, 0):,}" if rule.name in applied else "–"
 
 
 def cost_section(manifest: Manifest) -> str:

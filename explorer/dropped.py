@@ -18,7 +18,7 @@ from plait.filters.rules import Rule
 from plait.schemas.errors import ConfigError
 from plait.schemas.manifest import Manifest
 
-EXAMPLES: Final = 4  # of each reason
+EXAMPLES: Final = 5  # of each reason
 SCANNED_DROPS: Final = 2_000_000  # rows of the ledger looked at for examples
 SCANNED_DOCUMENTS: Final = 200_000  # retained documents looked at for the texts of examples
 RETAINED: Final = "ledger/documents"

@@ -19,12 +19,7 @@ def funnel_section(funnel: Sequence[StageBooks]) -> str:
     """Every stage with its counts and reasons, as charts and as a table."""
     rows = []
     for books in funnel:
-        reasons = "".join(
-            f'<li><code title="{escape(REASONS.get(reason, ""))}">{escape(reason)}</code> {count:,} '
-            f"<small>{share(count, books.entered)}</small></li>"
-            for reason, count in sorted(books.dropped.items(), key=lambda item: (-item[1], item[0]))
-            if count
-        )
+        reasons = "".join(_reason(books, reason) for reason in _ranked(books))
         cells = [("stage", f"<b>{escape(books.stage)}</b>"), ("of", f"{books.scope}s")]
         row = "".join(f'<td data-name="{name}">{text}</td>' for name, text in cells)
         numbers = [
@@ -39,7 +34,28 @@ def funnel_section(funnel: Sequence[StageBooks]) -> str:
         '<th class="n">out</th><th class="n">kept</th><th>dropped, by reason</th></tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
-    return f'<h2 id="funnel">Funnel</h2>{_funnel_charts(funnel)}{table}{_beside(funnel)}'
+    note = (
+        '<p class="faint">A document counts for the first rule that drops it. <i>Alone</i> is how many '
+        "of the documents that a stage judged a rule would have dropped without the others.</p>"
+        if any(books.alone for books in funnel)
+        else ""
+    )
+    return f'<h2 id="funnel">Funnel</h2>{_funnel_charts(funnel)}{note}{table}{_beside(funnel)}'
+
+
+def _ranked(books: StageBooks) -> list[str]:
+    """Reasons that dropped something, or would have dropped something alone: the most frequent first."""
+    names = {name for counts in (books.dropped, books.alone) for name, count in counts.items() if count}
+    return sorted(names, key=lambda name: (-books.dropped.get(name, 0), -books.alone.get(name, 0), name))
+
+
+def _reason(books: StageBooks, reason: str) -> str:
+    count = books.dropped.get(reason, 0)
+    alone = f", alone {books.alone[reason]:,}" if reason in books.alone else ""
+    return (
+        f'<li><code title="{escape(REASONS.get(reason, ""))}">{escape(reason)}</code> {count:,} '
+        f"<small>{share(count, books.entered)}{alone}</small></li>"
+    )
 
 
 def _funnel_charts(funnel: Sequence[StageBooks]) -> str:

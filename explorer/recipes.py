@@ -1,6 +1,8 @@
-"""The recipe that a corpus was built with, from its manifest."""
+"""The recipe that a corpus was built with, and what its rules did, from its manifest."""
 
 from __future__ import annotations
+
+from collections import Counter
 
 from pydantic import ValidationError
 
@@ -25,3 +27,20 @@ def rules_of(manifest: Manifest) -> tuple[Rule, ...]:
     return tuple(
         Rule(rule.name, rule.scope, rule.keep, rule.source, stage=rule.stage) for rule in manifest.recipe.rules
     )
+
+
+def dropped_by(manifest: Manifest, scope: str) -> Counter[str]:
+    """Documents (images, records) dropped over all stages, by reason."""
+    found: Counter[str] = Counter()
+    for line in manifest.funnel:
+        if line.scope == scope:
+            found.update(line.dropped)
+    return found
+
+
+def alone_by(manifest: Manifest) -> Counter[str]:
+    """How many documents each rule alone would have dropped, over all stages; has the rules that were applied."""
+    found: Counter[str] = Counter()
+    for line in manifest.funnel:
+        found.update(line.alone)
+    return found

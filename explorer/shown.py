@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 
 from plait.explorer import charts
@@ -11,6 +11,7 @@ from plait.explorer.gather import Gathered, Shown
 from plait.explorer.markup import figure
 from plait.explorer.near import Near
 from plait.explorer.pictures import HIDDEN
+from plait.explorer.recipes import alone_by
 from plait.explorer.series import thresholds
 from plait.explorer.sheets import Sheet, Twins
 from plait.schemas.manifest import Manifest, RuleRecord
@@ -50,14 +51,15 @@ def _line(kind: str, text: str) -> str:
 def dropped_section(manifest: Manifest, found: Gathered) -> str:
     """For every reason what it dropped, and for every rule what it nearly dropped."""
     rules = {rule.name: rule for rule in manifest.recipe.rules}
+    alone = alone_by(manifest)
     shown: set[str] = set()
     blocks = []
     for (stage, scope, reason), examples in found.examples.items():
         near = found.near.get(reason, []) if reason not in shown else []
         shown.add(reason)
-        blocks.append(_rule(reason, f"{scope}s at {stage}", rules.get(reason), examples, near))
+        blocks.append(_rule(reason, f"{scope}s at {stage}{_alone(alone, reason)}", rules.get(reason), examples, near))
     blocks += [
-        _rule(rule.name, f"{rule.scope}s", rule, [], found.near[rule.name])
+        _rule(rule.name, f"{rule.scope}s{_alone(alone, rule.name)}", rule, [], found.near[rule.name])
         for rule in manifest.recipe.rules
         if rule.name not in shown and rule.name in found.near
     ]
@@ -66,11 +68,15 @@ def dropped_section(manifest: Manifest, found: Gathered) -> str:
         for (stage, reason), examples in found.nodes.items()
     ]
     note = (
-        "A few of each, from the ledger, with the value that decided; under them what was kept and lay nearest to the "
-        "threshold. Personal data is masked. What safety rules and lists dropped is counted only."
+        "Five of each, as far as there are, from the ledger, with the value that decided; under them what was kept and "
+        "lay nearest to the threshold. Personal data is masked. What safety rules and lists dropped is counted only."
     )
     body = "".join(blocks) or "<p>Nothing was dropped.</p>"
     return f'<h2 id="dropped">What was dropped, and what nearly</h2><p class="faint">{note}</p>{body}'
+
+
+def _alone(counts: Mapping[str, int], reason: str) -> str:
+    return f"; alone it would have dropped {counts[reason]:,}" if reason in counts else ""
 
 
 def _rule(reason: str, where: str, rule: RuleRecord | None, dropped: Sequence[Dropped], near: Sequence[Near]) -> str:

@@ -105,8 +105,7 @@ def make_app(session: Session, hosts: list[str]) -> Starlette:
 
     def sliders(request: Request) -> Response:
         with session.lock:
-            return JSONResponse({"sliders": [s.__dict__ for s in session.thresholds.sliders()],
-                                 "rules": {r.name: r.keep for r in session.thresholds.rules.values()}})  # fmt: skip
+            return JSONResponse(session.sliders())
 
     async def thresholds(request: Request) -> Response:
         changes = _changes((await _own(request)).get("changes"))

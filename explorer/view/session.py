@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
+from plait.explorer.recipes import alone_by, dropped_by
 from plait.explorer.view.documents import Reader, card, plain
 from plait.explorer.view.index import Index, index_path, write_index
 from plait.explorer.view.marks import Marks, training_lines
@@ -103,10 +103,7 @@ class Session:
     def about(self) -> dict[str, Json]:
         """What the page shows at once, and how far the index is."""
         manifest = self.corpus.manifest
-        dropped: Counter[str] = Counter()
-        for line in manifest.funnel:
-            if line.scope == "document":
-                dropped.update(line.dropped)
+        dropped = dropped_by(manifest, "document")
         return {
             "recipe": manifest.recipe.name,
             "missing": list(manifest.recipe.missing),
@@ -161,6 +158,16 @@ class Session:
         """What a list shows of a document."""
         doc_id = self.index.row(place)["doc_id"]
         return card(self.index, place, self.marks.mine(doc_id.hex() if isinstance(doc_id, bytes) else ""))
+
+    def sliders(self) -> dict[str, Json]:
+        """Thresholds that can be moved; what each rule keeps, dropped in the build, and alone would have dropped."""
+        alone, dropped = alone_by(self.corpus.manifest), dropped_by(self.corpus.manifest, "document")
+        movable: list[Json] = [dict(slider.__dict__) for slider in self.thresholds.sliders()]
+        rules: dict[str, Json] = {
+            rule.name: {"keep": rule.keep, "dropped": dropped[rule.name], "alone": alone.get(rule.name)}
+            for rule in self.thresholds.rules.values()
+        }
+        return {"sliders": movable, "rules": rules}
 
     def change(self, changes: Mapping[str, Mapping[int, float]]) -> dict[str, Json]:
         """What moved thresholds would do, with examples."""

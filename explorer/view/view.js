@@ -220,14 +220,15 @@ async function sliders() {
   await effect();
 }
 
-function slider(one, keep) {
+function slider(one, rule) {
+  const books = rule.alone === null ? "" : `dropped ${count(rule.dropped)}, alone ${count(rule.alone)}`;
   const key = `${one.rule}-${one.number}`;
   const step = one.whole ? 1 : (one.high - one.low) / 400;
   const range = make("input", { type: "range", id: `range-${key}`, min: one.low, max: one.high, step, value: one.value, "aria-label": `${one.rule}: threshold of ${one.score}` });
   const exact = make("input", { type: "number", id: `number-${key}`, step: "any", value: one.value, "aria-label": `${one.rule}: threshold of ${one.score}, exactly` });
   const effectOf = make("small", { class: "by-rule" });
   effectOf.dataset.rule = one.rule;
-  const box = make("div", { class: "slider" }, make("div", { class: "row" }, make("b", {}, one.rule), exact), make("small", {}, keep), range, effectOf);
+  const box = make("div", { class: "slider" }, make("div", { class: "row" }, make("b", {}, one.rule), exact), make("small", {}, [rule.keep, books].filter(Boolean).join(" · ")), range, effectOf);
   const move = (value) => {
     const moved = Number.isFinite(value) && value !== one.value;
     const held = { ...(state.changes[one.rule] || {}) };

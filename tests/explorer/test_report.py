@@ -26,6 +26,7 @@ from tests.explorer.browser import fits, looks_like, needs_browser, opened, seri
 SCHEMA = shard_schema({"words": pa.float64()})
 RULES = (
     RuleRecord("too_few_words", "document", "text", "words >= 12", "OBELICS"),
+    RuleRecord("too_many_marks", "document", "text", "marks < 0.3", "C4"),
     RuleRecord("mask", "node", "text", "no_lorem_ipsum", "an edit has a name, no condition"),
 )
 
@@ -49,7 +50,14 @@ def batch(documents: int) -> pa.RecordBatch:
 def corpus(tmp_path_factory) -> tuple[Path, Manifest]:
     folder = tmp_path_factory.mktemp("corpus")
     funnel = (
-        StageBooks("extract", "document", 100, 60, {"too_few_words": 25, "nsfw_picture": 15}),
+        StageBooks(
+            "extract",
+            "document",
+            100,
+            60,
+            {"too_few_words": 25, "nsfw_picture": 15},
+            {"too_few_words": 31, "too_many_marks": 7},
+        ),
         StageBooks("assemble", "document", 60, 30, {"no_image_left": 30}),
         StageBooks("assemble", "image", 90, 45, {"image_too_small": 45}),
     )
@@ -133,9 +141,23 @@ def test_safety_drops_are_counted_and_never_shown(corpus):
 
 def test_examples_are_few_with_value_and_condition(corpus):
     text = report(str(corpus[0]), corpus[1])
-    assert len(set(re.findall(r"http://short/\d+", text))) == 4
+    assert len(set(re.findall(r"http://short/\d+", text))) == 5
     assert "words &gt;= 12" in text
     assert "Thresholds of rules: 12." in text
+
+
+def test_every_rule_says_what_it_alone_would_have_dropped(corpus):
+    text = report(str(corpus[0]), corpus[1])
+    assert re.search(r"too_few_words</code> 25 <small>25.0%, alone 31</small>", text)
+    assert re.search(r"too_many_marks</code> 0 <small>0.0%, alone 7</small>", text)  # others came first every time
+    assert re.search(r"nsfw_picture</code> 15 <small>15.0%</small>", text)  # no rule of the recipe
+    assert "documents at extract; alone it would have dropped 31" in text
+    recipe = text[text.index('id="recipe"') :]
+    cells = r'{}</code>.*?data-name="dropped">([^<]*)</td><td class="n" data-name="alone">([^<]*)<'
+    found = {
+        name: re.search(cells.format(name), recipe).groups() for name in ("too_few_words", "too_many_marks", "mask")
+    }
+    assert found == {"too_few_words": ("25", "31"), "too_many_marks": ("0", "7"), "mask": ("–", "–")}
 
 
 def test_partial_recipe_is_said(corpus):

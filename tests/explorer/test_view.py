@@ -184,6 +184,10 @@ def test_sliders_say_what_would_change_and_save_a_recipe_that_does_it(served, tm
         kept = search(page, state="kept")
         page.get_by_role("tab", name="Thresholds").click()
         page.wait_for_selector("#effect.big")
+        line = next(line for line in served.session.corpus.manifest.funnel if "too_short" in line.alone)
+        books = f"dropped {line.dropped['too_short']}, alone {line.alone['too_short']}"
+        assert line.alone["too_short"] >= 3
+        assert page.locator(".slider", has=page.locator("#range-too_short-0")).get_by_text(books).count() == 1
         assert f"{kept} documents kept: 0 more dropped, 0 come back" in page.locator("#effect").inner_text()
         slider = page.locator("#range-too_short-0")
         slider.focus()
