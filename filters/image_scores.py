@@ -100,13 +100,14 @@ def picture_columns(info: pa.RecordBatch) -> pa.RecordBatch:
         info: has width, height and any other columns; one row an image.
 
     Returns:
-        The batch with ``side``, ``long_side`` and ``aspect`` added; null where the size is not known.
+        The batch with ``side``, ``long_side``, ``pixels`` and ``aspect`` added; null where the size is not known.
     """
     width, height = info.column("width").cast(_INT), info.column("height").cast(_INT)
     columns = {name: info.column(name) for name in info.schema.names}
     columns["width"], columns["height"] = width, height
     columns["side"] = pc.min_element_wise(width, height, skip_nulls=False)
     columns["long_side"] = pc.max_element_wise(width, height, skip_nulls=False)
+    columns["pixels"] = pc.multiply(width, height)
     tall = pc.if_else(pc.greater(height, 0), height, pa.scalar(None, _INT))
     columns["aspect"] = pc.divide(width.cast(_FLOAT), tall.cast(_FLOAT))
     return pa.RecordBatch.from_pydict(columns)

@@ -126,6 +126,10 @@ class Reader:
         mime = MIME.get(_format(node))
         return (bytes(node.data), mime) if mime else None
 
+    def picture_url(self, place: int, slot: int) -> str | None:
+        """Where the browser gets a kept document's picture; None where it may not be shown or there are no bytes."""
+        return f"image/{place}/{slot}" if self.picture(place, slot) is not None else None
+
     def places_of(self, ids: list[bytes]) -> dict[str, int]:
         """Places of documents by their ids, hex; a document that the ledger has several times, its first."""
         column = self._index.table.column("doc_id")

@@ -11,11 +11,14 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
-from plait.explorer.recipes import alone_by, dropped_by
+from plait.explorer.masking import clipped
+from plait.explorer.recipes import alone_by, dropped_by, recipe_of
 from plait.explorer.view.documents import Reader, card, plain
 from plait.explorer.view.index import Index, index_path, write_index
 from plait.explorer.view.marks import Marks, training_lines
 from plait.explorer.view.original import Originals
+from plait.explorer.view.picture_index import Pictures, picture_rules, write_pictures
+from plait.explorer.view.picture_rules import PictureChange, PictureRules
 from plait.explorer.view.search import Query, find
 from plait.explorer.view.thresholds import Thresholds
 from plait.loader import Corpus
@@ -57,7 +60,7 @@ class Session:
             if not self._path.exists():
                 write_index(Corpus(self.corpus.path, manifest=self.corpus.manifest), self._path, self._note)
             index = Index(self._path)
-            thresholds = Thresholds(index, self.corpus.manifest)
+            thresholds = Thresholds(index, self.corpus.manifest, self._picture_rules(index))
             self._choices = {name: _choices(index, name) for name in ("lang", "domain", "reason")}
             thresholds.prepare()
             self._thresholds, self._reader = thresholds, Reader(self.corpus, index, thresholds)
@@ -65,6 +68,17 @@ class Session:
         except (OSError, CorpusError, ConfigError) as error:
             self._fault = str(error)
         self._ready.set()
+
+    def _picture_rules(self, index: Index) -> PictureRules | None:
+        """Rules on pictures that can be moved; None where the recipe has none."""
+        recipe = recipe_of(self.corpus.manifest)
+        rules = picture_rules(recipe.rules if recipe else ())
+        if not rules or "parquet" not in self.corpus.manifest.formats:
+            return None
+        path = self._path.with_suffix(".images.arrow")
+        if not path.exists():
+            write_pictures(Corpus(self.corpus.path, manifest=self.corpus.manifest), index, rules, path)
+        return PictureRules(Pictures(path), rules, len(index))
 
     def _note(self, share: float) -> None:
         self._progress = share
@@ -161,11 +175,13 @@ class Session:
 
     def sliders(self) -> dict[str, Json]:
         """Thresholds that can be moved; what each rule keeps, dropped in the build, and alone would have dropped."""
-        alone, dropped = alone_by(self.corpus.manifest), dropped_by(self.corpus.manifest, "document")
+        manifest, pictures = self.corpus.manifest, self.thresholds.pictures
+        alone = alone_by(manifest)
+        dropped = {scope: dropped_by(manifest, scope) for scope in ("document", "image")}
         movable: list[Json] = [dict(slider.__dict__) for slider in self.thresholds.sliders()]
         rules: dict[str, Json] = {
-            rule.name: {"keep": rule.keep, "dropped": dropped[rule.name], "alone": alone.get(rule.name)}
-            for rule in self.thresholds.rules.values()
+            rule.name: {"keep": rule.keep, "dropped": dropped[rule.scope][rule.name], "alone": alone.get(rule.name)}
+            for rule in (*self.thresholds.rules.values(), *(pictures.rules.values() if pictures else ()))
         }
         return {"sliders": movable, "rules": rules}
 
@@ -177,7 +193,23 @@ class Session:
         return {
             "dropped": done.dropped, "recovered": done.recovered, "kept": done.kept, "by_rule": dict(done.by_rule),
             "dropped_documents": dropped, "recovered_documents": recovered,
+            "pictures": self._pictures(done.pictures) if done.pictures is not None else None,
         }  # fmt: skip
+
+    def _pictures(self, change: PictureChange) -> dict[str, Json]:
+        """Pictures that change sides: kept ones as the document shows them, dropped ones by what the ledger says."""
+        rules = self.thresholds.pictures
+        assert rules is not None
+        gone: list[Json] = []
+        for row in change.dropped_rows:
+            place, node = rules.pictures.where(row)
+            gone.append({**self.card(place), "src": self.reader.picture_url(place, node)})
+        back: list[Json] = []
+        for row in change.recovered_rows:
+            known = rules.pictures.lost(row)
+            said = f"{known['reason']}: value {known['value']:g}, {clipped(str(known['url'] or ''), 160)}"
+            back.append({**self.card(int(str(known["document"]))), "said": said})
+        return {"dropped": change.dropped, "recovered": change.recovered, "gone": gone, "back": back}
 
     def report(self) -> dict[str, Json]:
         """Agreement of the marks with the recipe, precision of its rules."""

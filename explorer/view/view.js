@@ -221,13 +221,14 @@ async function sliders() {
 }
 
 function slider(one, rule) {
-  const books = rule.alone === null ? "" : `dropped ${count(rule.dropped)}, alone ${count(rule.alone)}`;
+  const books = one.of === "image" ? `dropped ${count(rule.dropped)} images` : rule.alone === null ? "" : `dropped ${count(rule.dropped)}, alone ${count(rule.alone)}`;
   const key = `${one.rule}-${one.number}`;
   const step = one.whole ? 1 : (one.high - one.low) / 400;
   const range = make("input", { type: "range", id: `range-${key}`, min: one.low, max: one.high, step, value: one.value, "aria-label": `${one.rule}: threshold of ${one.score}` });
   const exact = make("input", { type: "number", id: `number-${key}`, step: "any", value: one.value, "aria-label": `${one.rule}: threshold of ${one.score}, exactly` });
   const effectOf = make("small", { class: "by-rule" });
   effectOf.dataset.rule = one.rule;
+  effectOf.dataset.of = one.of;
   const box = make("div", { class: "slider" }, make("div", { class: "row" }, make("b", {}, one.rule), exact), make("small", {}, [rule.keep, books].filter(Boolean).join(" · ")), range, effectOf);
   const move = (value) => {
     const moved = Number.isFinite(value) && value !== one.value;
@@ -251,12 +252,26 @@ async function effect() {
   if (mine !== state.ask) return;
   byId("effect").textContent = `${count(found.kept)} documents kept: ${count(found.dropped)} more dropped, ${count(found.recovered)} come back (${Math.round(performance.now() - began)} ms)`;
   byId("effect").className = "big";
+  const pictures = found.pictures;
+  byId("pictures").hidden = pictures === null;
+  if (pictures !== null) {
+    byId("effect").textContent += `; of their images ${count(pictures.dropped)} would go, ${count(pictures.recovered)} may return`;
+    byId("pictures-gone").replaceChildren(...pictures.gone.map(pictured));
+    byId("pictures-back").replaceChildren(...pictures.back.map(pictured));
+  }
   for (const note of document.querySelectorAll(".by-rule")) {
     const dropped = found.by_rule[note.dataset.rule];
-    note.textContent = dropped === undefined ? "" : `alone would drop ${count(dropped)} more`;
+    note.textContent = dropped === undefined ? "" : `alone would drop ${count(dropped)} more${note.dataset.of === "image" ? " images" : ""}`;
   }
   cards("would-drop", found.dropped_documents);
   cards("would-keep", found.recovered_documents);
+}
+
+function pictured(card) {
+  const shown = card.said !== undefined ? make("small", {}, card.said)
+    : card.src ? make("img", { src: card.src, alt: `a picture of ${card.title || "an untitled document"}`, loading: "lazy" })
+    : make("small", {}, "picture not shown");
+  return make("li", {}, shown, row(card, async () => { select("documents"); await read(card.place); byId("reader").focus(); }));
 }
 
 function cards(id, found) {

@@ -45,10 +45,12 @@ def write_archive(folder: Path, pages: int = 12) -> Path:
     archive.response("http://site.test/shared.jpg", picture(400, 300, 999), "image/jpeg")
     for seed in range(6):
         short = html(
-            f"<h1>Short {seed}</h1><p>{prose(seed, 12 * (seed + 1))}</p><img src='/{seed}.jpg'>", title="Short"
+            f"<h1>Short {seed}</h1><p>{prose(seed, 12 * (seed + 1))}</p><img src='/{seed}.jpg'><img src='/narrow.jpg'>",
+            title="Short",
         )
         archive.response(f"http://short.test/{seed}", short)
         archive.response(f"http://short.test/{seed}.jpg", picture(300, 300, 50 + seed), "image/jpeg")
+    archive.response("http://short.test/narrow.jpg", picture(240, 300, 70), "image/jpeg")
     archive.response("http://site.test/copy", article(0, ["/0.jpg", "/shared.jpg"]))
     return archive.save(folder / "hostile.warc.gz")
 
@@ -65,6 +67,12 @@ exact = true
 name = "too_short"
 scope = "document"
 keep = "50 <= words <= 100_000"
+source = "of this test"
+
+[[rule]]
+name = "narrow"
+scope = "image"
+keep = "width >= 250"
 source = "of this test"
 
 [[rule]]

@@ -204,6 +204,23 @@ def test_sliders_say_what_would_change_and_save_a_recipe_that_does_it(served, tm
         downloading.value.save_as(target)
         assert load_recipe(str(target)).rules[0].keep == "200 <= words <= 100_000"
         assert "50 <= words <= 100_000 before" in tomllib.loads(target.read_text())["rule"][0]["source"]
+        assert page.locator("#pictures-gone .document").count() == 0
+        wide = page.locator("#number-narrow-0")
+        wide.fill("330")
+        wide.press("Tab")
+        until(page, "document.querySelectorAll('#pictures-gone .document').length > 5")
+        until(page, "[...document.querySelectorAll('#pictures-gone img')].every(i => i.complete && i.naturalWidth > 0)")
+        assert page.locator("#pictures-gone img").count() >= 8  # 320 to 329 pixels wide
+        assert serious(page) == []
+        assert fits(page)
+        wide.fill("200")
+        wide.press("Tab")
+        until(page, "document.querySelectorAll('#pictures-back .document').length > 0")
+        assert "narrow: value 240" in page.locator("#pictures-back").inner_text()
+        with page.expect_download() as downloading:
+            page.locator("#save").click()
+        downloading.value.save_as(target)
+        assert {rule.name: rule.keep for rule in load_recipe(str(target)).rules}["narrow"] == "width >= 200"
         said = page.locator("#effect").inner_text()
         would_keep = int(said.split(" ")[0])
         page.get_by_role("button", name="Put all back").click()
