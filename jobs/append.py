@@ -154,7 +154,7 @@ def append(
             evaluation={} if evaluation is None else evaluation[1], generation=plan.generation,
             first_shard=_next_shard(store, plan.manifest),
         )  # fmt: skip
-        flow.reopen_known(_known(store))
+        flow.reopen_known(_known(store, plan.generation))
         done = _publish(store, plan.manifest, flow, flow.run(), began)
     finally:
         running.close()
@@ -186,11 +186,13 @@ def _next_shard(store: Store, manifest: Manifest) -> int:
     return max(numbers, default=-1) + 1
 
 
-def _known(store: Store) -> list[Unit]:
-    """A unit for each file of what earlier generations know."""
+def _known(store: Store, generation: int) -> list[Unit]:
+    """A unit for each file of what earlier generations know; a killed publication of this one has left its own."""
     units = []
     for path in store.list(KNOWN):
-        table = path.rpartition("/")[2].partition("-")[0]
+        table, made, _ = path.rpartition("/")[2].split("-", 2)
+        if int(made.removeprefix("g")) >= generation:
+            continue
         units.append(Unit((store.sha256(path), table), path, {"path": path, "table": table}))
     return units
 
