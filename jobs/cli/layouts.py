@@ -21,7 +21,7 @@ def export(
         str,
         typer.Option(
             "--format",
-            help="webdataset, webdataset-hf, mds, obelics, omnicorpus, mmc4, mint, curator, pairs or text.",
+            help="webdataset, webdataset-hf, mds, obelics, omnicorpus, mmc4, mint, curator, pairs, retrieval or text.",
         ),
     ],
     out: Annotated[Path, typer.Option("--out", help="A folder that is not there yet, or is empty.")],
