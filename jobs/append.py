@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,7 +15,7 @@ from plait.filters.recipe import Recipe
 from plait.jobs.auditing import open_manifest, read_receipts, shard_receipts
 from plait.jobs.building import plait_version
 from plait.jobs.clip import ClipPlan, plan_clip
-from plait.jobs.engines import EngineChoice
+from plait.jobs.engines import EngineChoice, choice_of
 from plait.jobs.evaluation import kept_evaluation
 from plait.jobs.fetching import Fetching, FetchPlan, plan_fetch
 from plait.jobs.flow import Flow, Options
@@ -23,16 +24,14 @@ from plait.jobs.progress import Silent, Watcher
 from plait.jobs.publish import (
     FETCHED_FOLDER,
     KNOWN,
+    RETAINED,
     copy_file,
     distinct,
-    funnel,
     input_list,
     keep_known,
-    keep_receipts,
     merge_tables,
+    renewed,
     retain,
-    shard_files,
-    totals_of,
     write_around,
 )
 from plait.jobs.requirements import missing_requirements
@@ -40,14 +39,13 @@ from plait.jobs.selection import Selection
 from plait.jobs.store import Store
 from plait.jobs.suppression import SUPPRESSED, Suppression, keep_suppression, load_suppression
 from plait.jobs.work import Unit
-from plait.pipeline.fingerprint import Fingerprint
-from plait.pipeline.publish import corpus_files, shard_list
+from plait.pipeline.publish import corpus_files
 from plait.pipeline.read.inputs import Archive
 from plait.schemas.errors import ConfigError
 from plait.schemas.fetched import FETCHED
 from plait.schemas.ledger import DROP, NODE_SAMPLE
 from plait.schemas.manifest import Lists, Manifest
-from plait.schemas.receipts import Receipt
+from plait.schemas.receipts import RECEIPTS, Receipt
 
 
 @dataclass(frozen=True)
@@ -134,14 +132,14 @@ def append(
         UnitError: a unit failed again and again; what was done is kept, run the same call again.
     """
     began = time.monotonic()
-    choice = EngineChoice(engine, workers) if isinstance(engine, str) else engine
-    choice.check()
+    choice = choice_of(engine, workers)
     plan = make_append(corpus, inputs, fetching or Fetching())
     store = Store(corpus)
     if plan is None:
         store.remove("work")
         return open_manifest(store)
     _claim(store, plan)
+    _forget(store, plan.generation)
     running = choice.open(store)
     try:
         plan.opt_out.keep(store)
@@ -154,7 +152,7 @@ def append(
             evaluation={} if evaluation is None else evaluation[1], generation=plan.generation,
             first_shard=_next_shard(store, plan.manifest),
         )  # fmt: skip
-        flow.reopen_known(_known(store, plan.generation))
+        flow.reopen_known(_known(store))
         done = _publish(store, plan.manifest, flow, flow.run(), began)
     finally:
         running.close()
@@ -168,7 +166,7 @@ def _claim(store: Store, plan: AppendPlan) -> None:
     Raises:
         ConfigError: another append of that generation was begun and not finished.
     """
-    path, wanted = f"ledger/append-g{plan.generation}.json", plan.to_json()
+    path, wanted = _claimed(plan.generation), plan.to_json()
     if not store.put_new(path, wanted.encode()) and store.read(path).decode() != wanted:
         raise ConfigError(
             f"{store.root} has an unfinished plait append of other archives: finish it first by the same call, "
@@ -186,13 +184,31 @@ def _next_shard(store: Store, manifest: Manifest) -> int:
     return max(numbers, default=-1) + 1
 
 
-def _known(store: Store, generation: int) -> list[Unit]:
-    """A unit for each file of what earlier generations know; a killed publication of this one has left its own."""
+def _forget(store: Store, generation: int) -> None:
+    """Remove what a killed publication of this generation left in the ledger: it is made again from the work folder.
+
+    Without it the generation would be compared with itself, and the books of an append that was given up would count.
+    """
+    own = re.compile(rf"-g{generation}[-./]")
+    gone = [path for path in store.list("ledger") if own.search(path) and path != _claimed(generation)]
+    begun = {path.removeprefix("work/receipts/") for path in store.list("work/receipts")}
+    gone += [path for path in store.list(RECEIPTS) if path.removeprefix(f"{RECEIPTS}/") in begun]
+    units = {path.rpartition("/")[2].removesuffix(".json") for path in begun}
+    for folder in sorted(set(RETAINED.values())):
+        gone += [path for path in store.list(folder) if not units.isdisjoint(path.split("-"))]
+    for path in gone:
+        store.remove(path)
+
+
+def _claimed(generation: int) -> str:
+    return f"ledger/append-g{generation}.json"
+
+
+def _known(store: Store) -> list[Unit]:
+    """A unit for each file of what earlier generations know."""
     units = []
     for path in store.list(KNOWN):
-        table, made, _ = path.rpartition("/")[2].split("-", 2)
-        if int(made.removeprefix("g")) >= generation:
-            continue
+        table = path.rpartition("/")[2].partition("-")[0]
         units.append(Unit((store.sha256(path), table), path, {"path": path, "table": table}))
     return units
 
@@ -217,24 +233,11 @@ def _publish(store: Store, before: Manifest, flow: Flow, shards: Sequence[Receip
     keep_known(store, flow)
     if flow.options.retain == "all":
         retain(store, made)
-    current = shard_receipts([*held, *shards])
-    files = shard_files(current)
-    fingerprint = Fingerprint()
-    for receipt in current:
-        fingerprint.merge(receipt.facts["fingerprint"])
     with store.open_read(before.lists.inputs) as file:
         inputs = pa.concat_tables([pq.read_table(file), input_list(flow)]).sort_by("archive_id")
-    manifest = replace(
-        before,
-        plait_version=plait_version(),
-        fingerprint=fingerprint.hexdigest(),
-        totals=totals_of(current, files, before.formats[0]),
-        funnel=tuple(funnel(receipts)),
-        cost={**before.cost, f"wall_s.append_{flow.generation}": round(time.monotonic() - began, 3)},
-        shards=len({file.shard for file in files}),
-        lists=lists,
-        receipts=keep_receipts(store, receipts),
-        generation=flow.generation,
-    )
-    write_around(store, manifest, corpus_files(manifest, shard_list(files), inputs))
+    manifest, written = renewed(
+        store, before, flow.generation, receipts, shard_receipts([*held, *shards]), lists,
+        verb="append", version=plait_version(), began=began,
+    )  # fmt: skip
+    write_around(store, manifest, corpus_files(manifest, written, inputs))
     return manifest

@@ -12,7 +12,7 @@ from typing import Protocol
 from plait.filters.recipe import Recipe, load_recipe
 from plait.jobs.clip import ClipChoice, ClipPlan, plan_clip, without_paths
 from plait.jobs.engine import Engine
-from plait.jobs.engines import EngineChoice
+from plait.jobs.engines import EngineChoice, choice_of
 from plait.jobs.evaluation import Evaluation, open_evaluation
 from plait.jobs.fetching import Fetching, FetchPlan, plan_fetch
 from plait.jobs.flow import Flow, Options
@@ -246,8 +246,7 @@ def build(
         UnitError: a unit failed again and again; what was done is kept, run the same call again.
     """
     began = time.monotonic()
-    choice = EngineChoice(engine, workers) if isinstance(engine, str) else engine
-    choice.check()
+    choice = choice_of(engine, workers)
     plan = make_plan(
         inputs, recipe=recipe, options=options, extractor=extractor, fetching=fetching, suppress=suppress,
         contamination=contamination, clip=clip,

@@ -69,6 +69,17 @@ class EngineChoice:
         return LocalEngine(store, self.workers if self.workers is not None else default_workers())
 
 
+def choice_of(engine: str | EngineChoice, workers: int | None) -> EngineChoice:
+    """The engine that a caller named, with a number of workers, or chose whole; checked.
+
+    Raises:
+        ConfigError: as `EngineChoice.check`.
+    """
+    choice = EngineChoice(engine, workers) if isinstance(engine, str) else engine
+    choice.check()
+    return choice
+
+
 def default_workers() -> int:
     """One worker a core that this process may use."""
     return max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)

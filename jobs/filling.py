@@ -12,7 +12,7 @@ from plait.filters.recipe import Recipe
 from plait.jobs.auditing import open_manifest
 from plait.jobs.building import BUILD_VERSION, claim, plait_version
 from plait.jobs.clip import ClipChoice, ClipPlan, plan_clip, without_paths
-from plait.jobs.engines import EngineChoice
+from plait.jobs.engines import EngineChoice, choice_of
 from plait.jobs.fetching import Fetching, FetchPlan, plan_fetch
 from plait.jobs.flow import Flow, Options
 from plait.jobs.listings import PictureLists, picture_lists
@@ -116,7 +116,7 @@ def fill(
         UnitError: a unit failed again and again; what was done is kept, run the same call again.
     """
     began = time.monotonic()
-    choice = EngineChoice(engine, workers) if isinstance(engine, str) else engine
+    choice = choice_of(engine, workers)
     plan = make_fill(corpus, fetching, clip)
     store = Store(out)
     running = choice.open(store)

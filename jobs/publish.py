@@ -67,14 +67,10 @@ def publish(
     if flow.options.retain == "all":
         retain(store, receipts)
     files = shard_files(shards)
-    fingerprint = Fingerprint()
-    for receipt in shards:
-        fingerprint.merge(receipt.facts["fingerprint"])
-    listed = shard_list(files)
     manifest = Manifest(
         plait_version=version,
         recipe=recipe_record(flow.recipe, missing),
-        fingerprint=fingerprint.hexdigest(),
+        fingerprint=_fingerprint(shards),
         totals=totals_of(shards, files, flow.options.formats[0]),
         scores={name: str(kind) for name, kind in sorted(score_types(flow.recipe).items())},
         funnel=tuple(funnel(receipts)),
@@ -85,10 +81,50 @@ def publish(
         lists=lists,
         receipts=books,
     )
-    around = corpus_files(manifest, listed, input_list(flow))
+    around = corpus_files(manifest, shard_list(files), input_list(flow))
     placed = [output.path for receipt in flow.receipts.get("place", []) for output in receipt.tables("images")]
     write_around(store, manifest, around, dropped_pictures(store, placed))
     return manifest
+
+
+def renewed(
+    store: Store, before: Manifest, generation: int, receipts: Sequence[Receipt], shards: Sequence[Receipt],
+    lists: Lists, *, verb: str, version: str, began: float,
+) -> tuple[Manifest, pa.Table]:  # fmt: skip
+    """The manifest of a corpus' next generation, and its list of shards; its receipts are kept in the ledger.
+
+    Args:
+        store: the corpus' folder.
+        before: the manifest of the generation before.
+        generation: number of the next.
+        receipts: of all units that made the corpus, in all generations.
+        shards: of these, those that wrote the shards that count.
+        lists: the ledger of the generation.
+        verb: what made it, named with the time that it took.
+        version: of plait.
+        began: when it began, by the monotonic clock.
+    """
+    files = shard_files(shards)
+    manifest = replace(
+        before,
+        plait_version=version,
+        fingerprint=_fingerprint(shards),
+        totals=totals_of(shards, files, before.formats[0]),
+        funnel=tuple(funnel(receipts)),
+        cost={**before.cost, f"wall_s.{verb}_{generation}": round(time.monotonic() - began, 3)},
+        shards=len({file.shard for file in files}),
+        lists=lists,
+        receipts=keep_receipts(store, receipts),
+        generation=generation,
+    )
+    return manifest, shard_list(files)
+
+
+def _fingerprint(shards: Sequence[Receipt]) -> str:
+    fingerprint = Fingerprint()
+    for receipt in shards:
+        fingerprint.merge(receipt.facts["fingerprint"])
+    return fingerprint.hexdigest()
 
 
 def write_around(

@@ -13,7 +13,7 @@ from plait.filters.recipe import Recipe, load_recipe
 from plait.jobs.auditing import open_manifest
 from plait.jobs.building import BUILD_VERSION, claim, plait_version
 from plait.jobs.clip import ClipPlan, plan_clip, without_paths
-from plait.jobs.engines import EngineChoice
+from plait.jobs.engines import EngineChoice, choice_of
 from plait.jobs.evaluation import Evaluation, kept_evaluation, open_evaluation
 from plait.jobs.flow import Flow, Options
 from plait.jobs.listings import PictureLists, picture_lists
@@ -246,7 +246,7 @@ def refilter(
         UnitError: a unit failed again and again; what was done is kept, run the same call again.
     """
     began = time.monotonic()
-    choice = EngineChoice(engine, workers) if isinstance(engine, str) else engine
+    choice = choice_of(engine, workers)
     plan = make_refilter(corpus, recipe, archives=archives, contamination=contamination)
     store, source = Store(out), Store(corpus)
     running = choice.open(store)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -23,17 +23,14 @@ from plait.jobs.publish import (
     KNOWN,
     LOCATORS,
     PAGES,
-    funnel,
-    keep_receipts,
-    shard_files,
-    totals_of,
+    distinct,
+    renewed,
     write_around,
 )
 from plait.jobs.store import Store
 from plait.jobs.suppression import KEY_BYTES, SUPPRESSED, Suppression, kept_path, load_suppression, read_list
 from plait.jobs.work import Json, Stage, Unit
-from plait.pipeline.fingerprint import Fingerprint
-from plait.pipeline.publish import corpus_files, shard_list
+from plait.pipeline.publish import corpus_files
 from plait.schemas.errors import ConfigError
 from plait.schemas.ledger import DROP
 from plait.schemas.manifest import Lists, Manifest
@@ -152,13 +149,7 @@ def _publish(
     store: Store, before: Manifest, generation: int, done: list[Receipt], listed: Suppression, began: float
 ) -> Manifest:
     """The new generation's lists, ledger, report and card; the manifest comes last."""
-    receipts = [*read_receipts(store), *done]
-    receipts = list({(receipt.stage, receipt.unit): receipt for receipt in receipts}.values())
-    current = shard_receipts(receipts)
-    files = shard_files(current)
-    fingerprint = Fingerprint()
-    for receipt in current:
-        fingerprint.merge(receipt.facts["fingerprint"])
+    receipts = distinct([*read_receipts(store), *done])
     lists = Lists(
         shards=f"ledger/shards-g{generation}.parquet", inputs=before.lists.inputs,
         drops=f"ledger/drops-g{generation}", node_samples=f"ledger/nodes-g{generation}",
@@ -173,20 +164,12 @@ def _publish(
     _write_drops(store, lists.drops, done)
     with store.open_write(SUPPRESSED) as file:
         file.write(listed.to_parquet())
-    manifest = replace(
-        before,
-        plait_version=plait_version(),
-        fingerprint=fingerprint.hexdigest(),
-        totals=totals_of(current, files, before.formats[0]),
-        funnel=tuple(funnel(receipts)),
-        cost={**before.cost, f"wall_s.takedown_{generation}": round(time.monotonic() - began, 3)},
-        shards=len({file.shard for file in files}),
-        lists=lists,
-        receipts=keep_receipts(store, receipts),
-        generation=generation,
-    )
+    manifest, shards = renewed(
+        store, before, generation, receipts, shard_receipts(receipts), lists,
+        verb="takedown", version=plait_version(), began=began,
+    )  # fmt: skip
     with store.open_read(before.lists.inputs) as file:
-        around = corpus_files(manifest, shard_list(files), pq.read_table(file))
+        around = corpus_files(manifest, shards, pq.read_table(file))
     write_around(store, manifest, around)
     return manifest
 

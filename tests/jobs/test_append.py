@@ -164,6 +164,29 @@ def test_appending_the_same_again_changes_nothing_and_parts_of_it_are_refused(
     assert before == {path: path.stat().st_mtime_ns for path in appended.rglob("*")}
 
 
+def test_an_append_that_ends_while_it_publishes_can_be_given_up_for_another(
+    crawls: tuple[Path, Path, str], built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = Path(shutil.copytree(built, tmp_path / "corpus"))
+    with monkeypatch.context() as patched:
+
+        def stop(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        patched.setattr("plait.jobs.append.write_around", stop)
+        with pytest.raises(KeyboardInterrupt):
+            append(str(out), [str(crawls[1])], workers=1)
+    third = _crawl(
+        tmp_path / "third.warc.gz", 3, {"x": _page(70, ["70"]), "new-a": _page(60, ["60"])}, {"60": 60, "70": 70}
+    )
+    with pytest.raises(ConfigError, match=r"removing ledger/append-g1\.json"):
+        append(str(out), [str(third)], workers=1)
+    (out / "ledger/append-g1.json").unlink()
+    assert append(str(out), [str(third)], workers=1).generation == 1
+    assert {"http://site.test/x", "http://site.test/new-a"} < _rows(out).keys()  # new-a of the other append is no rival
+    assert audit(str(out)).faults == ()
+
+
 @pytest.mark.slow
 def test_a_third_generation_knows_both_and_a_takedown_is_kept(
     crawls: tuple[Path, Path, str], appended: Path, tmp_path: Path
