@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -110,6 +109,7 @@ def test_an_interrupted_export_leaves_nothing(corpus: Path, tmp_path: Path) -> N
     """Ctrl-C in the middle of it, to a real process."""
     script = (
         "import os, signal, sys\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a suite in the background has it ignored
         "from plait.jobs.cli import app\n"
         "from plait.loader import corpus\n"
         "whole = corpus.Corpus.rows\n"
@@ -126,7 +126,6 @@ def test_an_interrupted_export_leaves_nothing(corpus: Path, tmp_path: Path) -> N
     assert done.returncode == 130, done.stderr
     assert "begins anew" in done.stdout + done.stderr
     assert os.listdir(tmp_path) == []  # noqa: PTH208
-    assert signal.getsignal(signal.SIGINT) is not None
 
 
 def test_paths_globs_and_folders_name_each_file_once(tmp_path: Path) -> None:
