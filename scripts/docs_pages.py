@@ -14,6 +14,7 @@ import pyarrow as pa
 import typer
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from pydantic import BaseModel
 from typer.core import TyperCommand, TyperGroup
 
 from plait.filters.recipe import Recipe, load_recipe, recipe_names
@@ -67,7 +68,7 @@ def cell(text: str) -> str:
 
 def recipe_page(recipe: Recipe) -> str:
     """A recipe, rule by rule, with what each of its scores measures."""
-    settings = {"limits": recipe.limits, "extract": recipe.extract, "dedup": recipe.dedup, "images": recipe.images}
+    settings = {name: values for name, values in recipe if isinstance(values, BaseModel)}
     lines = [f"# Recipe {recipe.name}", "", recipe.description, "", "## Settings", "", "| key | value |", "|---|---|"]
     for section, values in settings.items():
         lines += [f"| `{section}.{key}` | {cell(str(value))} |" for key, value in values.model_dump().items()]

@@ -276,13 +276,17 @@ def _first(mask: Bools) -> list[int]:
     return [int(place) for place in np.flatnonzero(mask)[:SHOWN]]
 
 
+_OWN_KEYS: Final = ("name", "description", "extends", "columns", "rules")  # written anew; all others are taken over
+
+
 def recipe_toml(recipe: Recipe, moved: Mapping[str, Rule], name: str) -> str:
     """A recipe as a file that stands by itself: nothing is extended, every rule is in it with its source."""
     import tomli_w
 
     whole = json.loads(recipe.model_dump_json(exclude_none=True))
-    head = {key: whole[key] for key in ("passes", "order_seed", "mask_pii", "missing")}
-    tables = {key: whole[key] for key in ("limits", "extract", "dedup", "images", "resources") if whole.get(key)}
+    rest = {key: value for key, value in whole.items() if key not in _OWN_KEYS}
+    head = {key: value for key, value in rest.items() if not isinstance(value, dict)}
+    tables = {key: value for key, value in rest.items() if isinstance(value, dict) and value}
     entries = []
     for rule in recipe.rules:
         now = moved.get(rule.name, rule)

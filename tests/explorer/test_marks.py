@@ -82,6 +82,31 @@ def test_every_recipe_survives_being_saved(name, tmp_path):
     assert saved.model_dump(exclude=same) == recipe.model_dump(exclude=same)
 
 
+def test_settings_of_every_section_survive_being_saved(tmp_path):
+    text = """
+name = "mine"
+description = "With a model of its own."
+extends = "annotate"
+order_seed = 7
+
+[clip]
+model = "ViT-B-32"
+weights = "openai"
+related = 0.3
+
+[images]
+cap = 3
+
+[images.reencode]
+longest_side = 640
+"""
+    (tmp_path / "mine.toml").write_text(text)
+    recipe = load_recipe(str(tmp_path / "mine.toml"))
+    (tmp_path / "saved.toml").write_text(recipe_toml(recipe, {}, "saved"), "utf-8")
+    same = {"name", "description", "extends"}
+    assert load_recipe(str(tmp_path / "saved.toml")).model_dump(exclude=same) == recipe.model_dump(exclude=same)
+
+
 def test_blocks_of_a_page_keep_its_order():
     texts = [f"Paragraph {n} tells of rivers, stones and of harbours in winter, at some length." for n in range(6)]
     html = (
