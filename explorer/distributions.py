@@ -11,7 +11,7 @@ import pyarrow as pa
 from plait.explorer import charts
 from plait.explorer.gather import Gathered
 from plait.explorer.markup import figure, share
-from plait.explorer.series import Floats, floats, picture_columns, picture_rows, thresholds
+from plait.explorer.series import Floats, floats, picture_numbers, picture_rows, thresholds
 from plait.schemas.manifest import Manifest
 
 TOP = 20
@@ -65,7 +65,7 @@ def _series(rows: pa.Table, manifest: Manifest) -> list[tuple[str, Floats]]:
     found: list[tuple[str, Floats]] = [
         ("images", np.bincount(document_of, minlength=rows.num_rows).astype(np.float64)),
     ]
-    columns = picture_columns(pictures)
+    columns = picture_numbers(pictures)
     found += [(name, columns.column(name).to_numpy()) for name in ("side", "aspect", "bytes")]
     for name, kind in sorted({**manifest.scores, "lang_score": "float"}.items()):
         if name in rows.column_names and kind in ("double", "float", "int64", "int32"):

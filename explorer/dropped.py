@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -15,7 +16,6 @@ from plait.explorer.masking import clipped
 from plait.explorer.pictures import HIDDEN, thumbnail_of
 from plait.explorer.safety import forbidden, unshown
 from plait.filters.rules import Rule
-from plait.schemas.errors import ConfigError
 from plait.schemas.manifest import Manifest
 
 EXAMPLES: Final = 5  # of each reason
@@ -143,6 +143,15 @@ def node_examples(path: str, folder: str) -> dict[tuple[str, str], list[Dropped]
 _BATCH: Final = 4096
 
 
+def ledger_files(path: str, folder: str) -> tuple[fsspec.AbstractFileSystem, list[str]]:
+    """Where a corpus lies, and its Parquet files below a ledger's folder, sorted; none where there is no folder."""
+    files, base = fsspec.url_to_fs(path)
+    try:
+        return files, sorted(name for name in files.find(f"{base}/{folder}") if name.endswith(".parquet"))
+    except FileNotFoundError:
+        return files, []
+
+
 def ledger_batches(path: str, folder: str, columns: Sequence[str], begins: str = "") -> Iterator[pa.RecordBatch]:
     """Batches of the Parquet files of a ledger's folder, in the order of their names; none where there is no folder.
 
@@ -152,13 +161,7 @@ def ledger_batches(path: str, folder: str, columns: Sequence[str], begins: str =
         columns: to read.
         begins: with what the files' names begin.
     """
-    try:
-        import fsspec
-
-        files, base = fsspec.url_to_fs(path)
-        names = sorted(name for name in files.find(f"{base}/{folder}") if name.endswith(".parquet"))
-    except (FileNotFoundError, ImportError, ConfigError):
-        return
+    files, names = ledger_files(path, folder)
     for name in names:
         if name.rsplit("/", 1)[-1].startswith(begins):
             with files.open(name, "rb") as file:

@@ -49,7 +49,6 @@ class Gathered:
         sheets: clusters of equal pictures.
         twins: documents of equal or nearly equal text, of which one was kept.
         quantiles: pictures at the quantiles of scores on pictures and their texts.
-        inputs: the archives, or the first of them.
     """
 
     rows: pa.Table | None = None
@@ -61,7 +60,6 @@ class Gathered:
     sheets: tuple[Sheet, ...] = ()
     twins: tuple[Twins, ...] = ()
     quantiles: tuple[AtQuantiles, ...] = ()
-    inputs: pa.Table | None = None
 
 
 def gather(path: str, manifest: Manifest, rules: Sequence[Rule], pictures: DroppedPictures | None = None) -> Gathered:

@@ -13,9 +13,9 @@ import pyarrow as pa
 from plait.explorer.masking import clipped
 from plait.explorer.pictures import SMALL, thumbnail
 from plait.explorer.safety import unshown
-from plait.explorer.series import picture_columns, picture_rows, thresholds
+from plait.explorer.series import picture_numbers, picture_rows, thresholds
 from plait.filters.rules import Rule
-from plait.loader import Corpus, Document
+from plait.loader import Corpus, Document, Picture
 
 NEAR: Final = 3  # of each rule
 SCALE: Final = 0.5
@@ -66,11 +66,12 @@ def nearly_dropped(corpus: Corpus, rows: pa.Table, rules: Sequence[Rule]) -> dic
         rules: of its recipe. Rules of safety have no examples.
     """
     pictures, document_of, slot_of = picture_rows(rows)
+    facts = picture_numbers(pictures)
     found: dict[str, list[Near]] = {}
     for rule in rules:
         if unshown(rule.name) or rule.scope not in ("document", "image"):
             continue
-        table = rows if rule.scope == "document" else picture_columns(pictures)
+        table = rows if rule.scope == "document" else facts
         for score, limit in thresholds(rule.keep):
             if score not in table.column_names:
                 continue
@@ -87,7 +88,7 @@ def _near(document: Document, slot: int | None, score: str, value: float, limit:
     title = clipped(str(document.fields.get("title") or ""), 120)
     if slot is not None:
         node = document.nodes[slot]
-        shown = "" if not hasattr(node, "data") else thumbnail(node, SMALL)  # type: ignore[arg-type]
+        shown = thumbnail(node, SMALL) if isinstance(node, Picture) else ""
         said = clipped(getattr(node, "alt", None) or "", 120)
         return Near(score, value, limit, title, clipped(getattr(node, "url", None) or ""), said, shown)
     text = clipped(" ".join(document.texts[:4]), 240)

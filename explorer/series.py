@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from plait.filters.conditions import Compare, ConditionError, Constant, Name, leaves, parse
+from plait.filters.image_scores import picture_columns
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -30,18 +31,14 @@ def picture_rows(rows: pa.Table) -> tuple[pa.StructArray, Ints, Ints]:
     return flat.take(pa.array(there)), document[there], slot[there]
 
 
-def picture_columns(pictures: pa.StructArray) -> pa.Table:
+def picture_numbers(pictures: pa.StructArray) -> pa.Table:
     """Numeric facts of pictures, with those that rules compute from width and height, as doubles."""
-    found = {
-        field.name: floats(pictures.field(field.name))
-        for field in pictures.type
+    facts = picture_columns(pa.RecordBatch.from_struct_array(pictures))
+    return pa.table({
+        field.name: floats(facts.column(field.name))
+        for field in facts.schema
         if pa.types.is_integer(field.type) or pa.types.is_floating(field.type)
-    }
-    width, height = found["width"], found["height"]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        found["aspect"] = width / height
-    found |= {"side": np.minimum(width, height), "long_side": np.maximum(width, height), "pixels": width * height}
-    return pa.table(found)
+    })  # fmt: skip
 
 
 def thresholds(condition: str) -> list[tuple[str, float]]:

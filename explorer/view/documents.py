@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from plait.explorer.dropped import RETAINED, ledger_files
 from plait.explorer.safety import unsafe, unshown
-from plait.explorer.view.index import Index, retained_files
+from plait.explorer.view.index import Index
 from plait.explorer.view.thresholds import Thresholds
 from plait.loader import Corpus, Picture
 from plait.loader.documents import Node
@@ -61,21 +62,22 @@ class Reader:
 
     def _retained(self, place: int) -> list[dict[str, Json]]:
         """Nodes of a dropped document; its pictures were not acquired, or are gone."""
-        files = retained_files(self._corpus.path)
-        held = pq.ParquetFile(files[int(self._index.integers("file")[place])])
+        files, names = ledger_files(self._corpus.path, RETAINED)
         at = int(self._index.integers("place")[place])
-        for group in range(held.num_row_groups):
-            rows = held.metadata.row_group(group).num_rows
-            if at < rows:
-                nodes = held.read_row_group(group, columns=["nodes"]).column("nodes")[at].as_py()
-                return [
-                    {
-                        "kind": node["kind"], "tag": node["tag"], "text": node["text"], "url": node["image_url"],
-                        "alt": node["alt"], "caption": node["caption"], "src": None,
-                    }
-                    for node in nodes
-                ]  # fmt: skip
-            at -= rows
+        with files.open(names[int(self._index.integers("file")[place])], "rb") as file:
+            held = pq.ParquetFile(file)
+            for group in range(held.num_row_groups):
+                rows = held.metadata.row_group(group).num_rows
+                if at < rows:
+                    nodes = held.read_row_group(group, columns=["nodes"]).column("nodes")[at].as_py()
+                    return [
+                        {
+                            "kind": node["kind"], "tag": node["tag"], "text": node["text"], "url": node["image_url"],
+                            "alt": node["alt"], "caption": node["caption"], "src": None,
+                        }
+                        for node in nodes
+                    ]  # fmt: skip
+                at -= rows
         return []
 
     def text(self, place: int) -> str:

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from plait.explorer.dropped import RETAINED, ledger_batches
+from plait.explorer.dropped import RETAINED, ledger_batches, ledger_files
 from plait.loader import Corpus
 from plait.schemas.errors import CorpusError
 from plait.schemas.manifest import Manifest
@@ -167,33 +167,24 @@ def _retained(path: str, schema: pa.Schema) -> tuple[pa.RecordBatch | None, dict
     """Retained documents' columns in the order of their files, and the place of each id."""
     batches: list[pa.RecordBatch] = []
     rows = 0
-    for number, file in enumerate(retained_files(path)):
-        held = pq.ParquetFile(file)
-        wanted = [n for n in ("doc_id", *_PLAIN, *schema.names[len(FIXED) :]) if n in held.schema_arrow.names]
+    files, names = ledger_files(path, RETAINED)
+    for number, name in enumerate(names):
         place = 0
-        for batch in held.iter_batches(_ROWS, columns=wanted):
-            known = {name: batch.column(name) for name in wanted}
-            known["file"] = pa.repeat(pa.scalar(number, pa.int32()), batch.num_rows)
-            known["place"] = pa.array(np.arange(place, place + batch.num_rows))
-            place, rows = place + batch.num_rows, rows + batch.num_rows
-            batches.append(pa.RecordBatch.from_pydict(known))
+        with files.open(name, "rb") as file:
+            held = pq.ParquetFile(file)
+            wanted = [n for n in ("doc_id", *_PLAIN, *schema.names[len(FIXED) :]) if n in held.schema_arrow.names]
+            for batch in held.iter_batches(_ROWS, columns=wanted):
+                known = {column: batch.column(column) for column in wanted}
+                known["file"] = pa.repeat(pa.scalar(number, pa.int32()), batch.num_rows)
+                known["place"] = pa.array(np.arange(place, place + batch.num_rows))
+                place, rows = place + batch.num_rows, rows + batch.num_rows
+                batches.append(pa.RecordBatch.from_pydict(known))
         if rows >= MAX_DOCUMENTS:
             break
     if not batches:
         return None, {}
     whole = pa.Table.from_batches(batches).combine_chunks().to_batches()[0]
     return whole, {doc_id: place for place, doc_id in enumerate(whole.column("doc_id").to_pylist())}
-
-
-def retained_files(path: str) -> list[pa.NativeFile]:
-    """Files of documents as the text stage left them, sorted by name: those it kept and a later stage dropped, too."""
-    import fsspec
-
-    files, base = fsspec.url_to_fs(path)
-    if not files.exists(f"{base}/{RETAINED}"):
-        return []
-    names = sorted(name for name in files.find(f"{base}/{RETAINED}") if name.endswith(".parquet"))
-    return [files.open(name, "rb") for name in names]
 
 
 class Index:

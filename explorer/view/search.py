@@ -127,7 +127,7 @@ def _stretch(index: Index, corpus: Corpus, places: npt.NDArray[np.int64], at: in
     """How many of the places from one on lie in the same row group; dropped documents are taken many at a time."""
     if not index.kept[places[at]]:
         return _GROUPS
-    end = _group_end(corpus, int(places[at]))
+    end = min(_group_end(corpus, int(places[at])), int(np.count_nonzero(index.kept)))  # a sample may end within one
     return max(1, int(np.searchsorted(places[at:], end)))
 
 

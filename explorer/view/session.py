@@ -67,7 +67,8 @@ class Session:
             self._index = index
         except (OSError, CorpusError, ConfigError) as error:
             self._fault = str(error)
-        self._ready.set()
+        finally:  # whatever happened: requests wait for it
+            self._ready.set()
 
     def _picture_rules(self, index: Index) -> PictureRules | None:
         """Rules on pictures that can be moved; None where the recipe has none."""

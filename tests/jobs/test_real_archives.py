@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections import Counter
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
+from plait.explorer.recipes import dropped_by
 from plait.jobs import Options, audit, build
 from plait.schemas.manifest import Manifest
 
@@ -20,14 +20,6 @@ GIB = 1 << 30
 def _rows(corpus: Path, columns: list[str]) -> list[dict[str, object]]:
     paths = sorted((corpus / "data").glob("*.parquet"))
     return [row for path in paths for row in pq.read_table(path, columns=columns).to_pylist()]
-
-
-def _dropped(manifest: Manifest, scope: str) -> Counter[str]:
-    total: Counter[str] = Counter()
-    for line in manifest.funnel:
-        if line.scope == scope:
-            total.update(line.dropped)
-    return total
 
 
 def _build(inputs: list[Path], out: Path, **options: str) -> Manifest:
@@ -63,7 +55,7 @@ def test_arc_and_warc_of_one_crawl_give_the_same_documents(shared_data: Path, tm
     assert arc.fingerprint == warc.fingerprint
     both = _build(sorted(folder.glob("iah-archiveorg-2008.*")), tmp_path / "both", images="none")
     assert both.fingerprint == warc.fingerprint
-    assert _dropped(both, "document")["duplicate_capture"] >= warc.totals.documents
+    assert dropped_by(both, "document")["duplicate_capture"] >= warc.totals.documents
 
 
 def test_one_crawl_in_three_files_resolves_across_them(shared_data: Path, tmp_path: Path) -> None:
@@ -84,11 +76,11 @@ def test_revisits_find_their_payload_in_another_file(shared_data: Path, tmp_path
     pair = sorted((shared_data / "warc_images").glob("ukwa-govuk-2014-*.warc.gz"))
     assert len(pair) == 2
     manifest = _build(pair, tmp_path / "out", images="none")
-    assert "revisit_unresolved" not in _dropped(manifest, "record")
+    assert "revisit_unresolved" not in dropped_by(manifest, "record")
     [again] = [line for line in manifest.funnel if line.stage == "extract_revisits" and line.scope == "document"]
     assert again.entered == 26
     alone = _build([path for path in pair if "revisits" in path.name], tmp_path / "alone", images="none")
-    assert _dropped(alone, "record")["revisit_unresolved"] > 30
+    assert dropped_by(alone, "record")["revisit_unresolved"] > 30
 
 
 @pytest.mark.slow
@@ -102,7 +94,7 @@ def test_hostile_archives_run_to_the_end_in_bounded_memory(shared_data: Path, tm
     assert manifest.cost["peak_rss"] < GIB
     inputs = pq.read_table(tmp_path / "out/ledger/inputs.parquet")
     assert inputs.num_rows >= 100  # files with equal contents are one input
-    lost = _dropped(manifest, "record")
+    lost = dropped_by(manifest, "record")
     assert lost["record_too_large"] >= 1  # the page that inflates to 339 MB
     assert lost["archive_truncated"] + lost["archive_unreadable"] >= 10
     assert audit(str(tmp_path / "out")).faults == ()
