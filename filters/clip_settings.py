@@ -4,24 +4,23 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-Positive = Annotated[int, Field(ge=1)]
+from plait.filters.sections import Positive, Section
+
 Counted = Annotated[int, Field(ge=0)]
 Cosine = Annotated[float, Field(ge=-1, le=1)]
 PROMPTED = ("text_image", "logo", "nsfw")
 
 
-class Prompts(BaseModel):
+class Prompts(Section):
     """Sentences of a zero-shot classifier: those that mean yes, and those that mean no."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     yes: Annotated[list[str], Field(min_length=1)]
     no: Annotated[list[str], Field(min_length=1)]
 
 
-class Clip(BaseModel):
+class Clip(Section):
     """Pictures against texts.
 
     Attributes:
@@ -41,8 +40,6 @@ class Clip(BaseModel):
         logo: of logos.
         nsfw: of pornography.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     model: str | None = None
     weights: str = ""

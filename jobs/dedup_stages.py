@@ -9,7 +9,7 @@ from typing import Protocol
 from plait.dedup.buckets import BAND_ROW
 from plait.dedup.documents import NEW, STORED
 from plait.dedup.paragraphs import PARAGRAPH, REMOVED_NODE
-from plait.filters.recipe import Dedup
+from plait.filters.sections import Dedup
 from plait.jobs.survivors import SURVIVOR
 from plait.jobs.units import dedup, paragraphs
 from plait.jobs.work import ARCHIVES, ORDER, Json, Listed, Shuffle, Source, Stage, Unit, tables

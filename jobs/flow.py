@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from plait.filters.recipe import MinHash, Recipe
+from plait.filters.recipe import Recipe
+from plait.filters.sections import MinHash
 from plait.jobs.clip import ClipPlan, ClipStages
 from plait.jobs.dedup_stages import DedupStages, Stored
 from plait.jobs.engine import Engine

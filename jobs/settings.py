@@ -8,7 +8,8 @@ from dataclasses import asdict, fields
 from pathlib import Path
 
 from plait.filters.clip_settings import Clip
-from plait.filters.recipe import Dedup, Images, Recipe
+from plait.filters.recipe import Recipe
+from plait.filters.sections import Dedup, Images
 from plait.jobs.context import Context
 from plait.jobs.work import Json, Unit
 from plait.pipeline.extract import ExtractOptions

@@ -16,7 +16,8 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from plait.filters.recipe import Images, Recipe
+from plait.filters.recipe import Recipe
+from plait.filters.sections import Images
 from plait.pipeline.card import card
 from plait.pipeline.foreign_rows import (
     ForeignDocument,

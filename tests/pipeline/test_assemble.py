@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plait.filters.recipe import Images, Recipe
+from plait.filters.recipe import Recipe
 from plait.filters.rules import Rule
+from plait.filters.sections import Images
 from plait.pipeline import assemble as module
 from plait.pipeline.assemble import ASSEMBLE_IMAGE, assemble
 from plait.schemas.documents import document_schema
