@@ -24,7 +24,7 @@ from plait.filters.recipe import Recipe
 from plait.pipeline.aesthetic import AestheticHead
 from plait.pipeline.assemble import ASSEMBLE_IMAGE, Mode, image_rows, surviving_images
 from plait.pipeline.clip.features import STORED, unpack
-from plait.pipeline.clip.match import F32, Ints, Matched, match, rank
+from plait.pipeline.clip.match import F32, Ints, Matched, best_and_near, match, rank
 from plait.pipeline.clip.model import ClipModel
 from plait.pipeline.clip.spans import Span, split
 from plait.schemas.clip import CLIP_COLUMNS, DOCUMENT_SPANS, PLACED_FEATURE
@@ -198,15 +198,15 @@ def _negatives_and_best(
     pools = _pools(found, settings.negatives)
     for document in found:
         similarity = _similarity(document, of_image[document.images], spans, stored)
-        matched = match(similarity, document.nodes, document.span_nodes, near=settings.near, top=settings.top)
-        for name, values in (("clip_similarity", matched.best), ("clip_near", matched.near)):
+        best, near = best_and_near(similarity, document.nodes, document.span_nodes, settings.near)
+        for name, values in (("clip_similarity", best), ("clip_near", near)):
             for row, value in zip(document.images, values.tolist(), strict=True):
                 cells[name][row] = None if value != value else value
         pool = [place for owner, place in pools.get(document.lang, []) if owner != document.doc_id]
         if len(document.spans) and len(pool) >= settings.negatives:
             others = np.asarray(spans[np.array(pool[: settings.negatives])], np.float32)
             negatives = np.stack([others @ stored[row] for row in of_image[document.images]])
-            for row, place in zip(document.images, rank(matched.best, negatives).tolist(), strict=True):
+            for row, place in zip(document.images, rank(best, negatives).tolist(), strict=True):
                 cells["clip_rank"][row] = place
 
 
@@ -232,8 +232,7 @@ def _matched(
     """The images of a document that are left, and what they are assigned to."""
     here = left[document.images]
     similarity = _similarity(document, of_image[document.images[here]], spans, stored)
-    matched = match(similarity, document.nodes[here], document.span_nodes, near=settings.near, top=settings.top)
-    return document.images[here], matched
+    return document.images[here], match(similarity, settings.top)
 
 
 def _note(document: _Document, left: tuple[Ints, Matched], cells: Cells) -> None:

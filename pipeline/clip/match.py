@@ -17,19 +17,15 @@ Ints: TypeAlias = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Matched:
-    """One document's pictures against its spans, a row a picture.
+    """What a document's pictures are assigned to, a row a picture.
 
     Attributes:
-        best: cosine of the best span (MMC4's threshold), NaN without spans.
-        near: cosine of the best of the nearest spans in reading order.
         span: number of the span that the picture is assigned to, -1 without spans.
         sim: its cosine.
         top: numbers of the most similar spans, best first, (pictures, k); ties go to the earlier span.
         top_sim: their cosines.
     """
 
-    best: F32
-    near: F32
     span: Ints
     sim: F32
     top: Ints
@@ -73,28 +69,39 @@ def nearest(place: int, span_places: Ints, k: int) -> Ints:
     return np.arange(first_after - before, first_after + after)
 
 
-def match(similarity: F32, places: Ints, span_places: Ints, *, near: int, top: int) -> Matched:
-    """Everything that rules need of a document's similarities.
+def best_and_near(similarity: F32, places: Ints, span_places: Ints, near: int) -> tuple[F32, F32]:
+    """Cosine of each picture's best span (MMC4's threshold), and of the best of the nearest; NaN without spans.
 
     Args:
         similarity: cosines (pictures, spans).
         places: of the pictures among the document's nodes.
         span_places: of the spans' nodes, ascending.
         near: spans that count as a picture's neighbourhood.
+    """
+    pictures, spans = similarity.shape
+    if not spans or not pictures:
+        nothing = np.full(pictures, np.nan, np.float32)
+        return nothing, nothing
+    around = [similarity[row, nearest(int(place), span_places, near)].max() for row, place in enumerate(places)]
+    return similarity.max(1), np.array(around, np.float32)
+
+
+def match(similarity: F32, top: int) -> Matched:
+    """Assigns pictures to spans.
+
+    Args:
+        similarity: cosines (pictures, spans).
         top: spans kept of each picture.
     """
     pictures, spans = similarity.shape
     if not spans or not pictures:
         nothing = np.full(pictures, np.nan, np.float32)
         empty = np.zeros((pictures, 0), np.int64)
-        return Matched(nothing, nothing, np.full(pictures, -1, np.int64), nothing, empty, empty.astype(np.float32))
+        return Matched(np.full(pictures, -1, np.int64), nothing, empty, empty.astype(np.float32))
     kept = min(top, spans)
     order = np.argsort(-similarity, axis=1, kind="stable")[:, :kept] if kept else np.zeros((pictures, 0), np.int64)
-    around = [similarity[row, nearest(int(place), span_places, near)].max() for row, place in enumerate(places)]
     chosen = assign(similarity)
     return Matched(
-        best=similarity.max(1),
-        near=np.array(around, np.float32),
         span=chosen,
         sim=similarity[np.arange(pictures), chosen],
         top=order,

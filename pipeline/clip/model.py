@@ -244,7 +244,7 @@ class ClipModel:
             return np.zeros((0, self.width), np.float32), np.zeros(0, np.int64)
         tokens = self._tokenizer(list(texts)).numpy()
         cut = np.zeros(len(texts), np.int64)
-        for row in np.flatnonzero(tokens[:, -1] != tokens[:, -1:].min(initial=0)).tolist():
+        for row in np.flatnonzero(tokens[:, -1]).tolist():
             cut[row] = max(0, self._length(texts[row]) - tokens.shape[1])
 
         def encode(part: npt.NDArray[np.int64]) -> torch.Tensor:

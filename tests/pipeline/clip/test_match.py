@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plait.pipeline.clip.match import assign, match, nearest, rank, zero_shot
+from plait.pipeline.clip.match import assign, best_and_near, match, nearest, rank, zero_shot
 from plait.pipeline.clip.spans import split
 
 
@@ -56,16 +56,16 @@ def test_the_neighbourhood_is_not_the_whole_document():
     similarity = np.full((1, 40), 0.05, np.float32)
     similarity[0, 39] = 0.9  # far away
     similarity[0, 2] = 0.2
-    found = match(similarity, np.array([3]), np.arange(0, 80, 2), near=4, top=2)
-    assert found.best[0] == pytest.approx(0.9)
-    assert found.near[0] == pytest.approx(0.2)
-    assert found.top.tolist() == [[39, 2]]
+    best, near = best_and_near(similarity, np.array([3]), np.arange(0, 80, 2), near=4)
+    assert best[0] == pytest.approx(0.9)
+    assert near[0] == pytest.approx(0.2)
+    assert match(similarity, top=2).top.tolist() == [[39, 2]]
 
 
 def test_a_document_without_text_matches_nothing():
-    found = match(np.zeros((2, 0), np.float32), np.array([0, 1]), np.zeros(0, np.int64), near=4, top=2)
-    assert np.isnan(found.best).all()
-    assert found.span.tolist() == [-1, -1]
+    nothing = np.zeros((2, 0), np.float32)
+    assert np.isnan(best_and_near(nothing, np.array([0, 1]), np.zeros(0, np.int64), near=4)).all()
+    assert match(nothing, top=2).span.tolist() == [-1, -1]
 
 
 def test_equal_cosines_of_strangers_count_against_a_picture():
