@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from plait.dedup.images import degenerate_phash
 from plait.filters.clip_scores import document_columns
-from plait.filters.image_scores import assembled_columns
+from plait.filters.image_scores import assembled_columns, picture_columns
 from plait.filters.rules import Failures, Rule, first_failure
 from plait.pipeline.shard_rows import Nodes, flatten, lay_out
 from plait.pipeline.verdicts import Verdicts
@@ -217,14 +217,14 @@ def _judge_images(
 
 def _drop_without_bytes(nodes: Nodes, known: pa.RecordBatch, verdicts: Verdicts, as_url: Bools) -> None:
     """Drops images that have a reason already, with what an earlier stage measured and said."""
-    codes, limits, details = (
-        known.column(name).to_pylist() for name in ("reason", "verdict_threshold", "verdict_detail")
-    )
     values = known.column("verdict_value").to_numpy(zero_copy_only=False)
+    reasons = known.column("reason").is_valid().to_numpy(zero_copy_only=False)
+    lost = np.flatnonzero(nodes.is_image & ~as_url & reasons)
+    told = known.select(["reason", "verdict_threshold", "verdict_detail"]).take(pa.array(lost)).to_pylist()
+    details = {place: row["verdict_detail"] for place, row in zip(lost.tolist(), told, strict=True)}
     groups: dict[tuple[str, float | None], list[int]] = {}
-    for place in np.flatnonzero(nodes.is_image & ~as_url).tolist():
-        if codes[place] is not None:
-            groups.setdefault((codes[place], limits[place]), []).append(place)
+    for place, row in zip(lost.tolist(), told, strict=True):
+        groups.setdefault((row["reason"], row["verdict_threshold"]), []).append(place)
     for (reason, limit), places in sorted(groups.items(), key=lambda group: (group[0][0], group[0][1] or 0.0)):
         here = np.zeros(len(nodes.index), dtype=bool)
         here[places] = True
@@ -253,22 +253,12 @@ def _image_facts(documents: pa.RecordBatch, nodes: Nodes, known: pa.RecordBatch,
 
     Of an image kept as a URL, width and height are those that the page declares.
     """
-    url = pa.array(as_url)
-    values = nodes.values
-    facts = known.set_column(
-        known.schema.get_field_index("width"), "width", pc.if_else(url, values.field("width"), known.column("width"))
-    )
-    facts = facts.set_column(
-        facts.schema.get_field_index("height"),
-        "height",
-        pc.if_else(url, values.field("height"), known.column("height")),
-    )
-    width, height = facts.column("width").cast(pa.float64()), facts.column("height").cast(pa.float64())
+    values, url = nodes.values, pa.array(as_url)
+    for name in ("width", "height"):
+        side = pc.if_else(url, values.field(name), known.column(name))
+        known = known.set_column(known.schema.get_field_index(name), name, side)
+    facts = picture_columns(known)
     extra = {
-        "aspect": pc.divide(width, pc.if_else(pc.equal(height, 0.0), None, height)),
-        "side": pc.min_element_wise(width, height, skip_nulls=False),
-        "long_side": pc.max_element_wise(width, height, skip_nulls=False),
-        "pixels": pc.multiply(width, height),
         "alt": values.field("alt"),
         "caption": values.field("caption"),
         "declared_width": values.field("width"),
