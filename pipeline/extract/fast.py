@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from plait.pipeline.extract import vocabulary as voc
 from plait.pipeline.extract.features import (
+    KINDS,
     container_columns,
     flag_columns,
     heading_columns,
@@ -29,10 +30,10 @@ from plait.pipeline.extract.selection import choose_images, drop_repeats, expect
 _BIAS = -1.4
 _LONG = 40.0  # words: more make no block likelier
 _WORDS_A_BLOCK = 30.0  # of a container: likewise
-# Points for standing in an element of this kind that holds less than half of the page's words.
+# Points for standing in an element of this kind that holds less than 5/9 of the page's words.
 _TEMPLATE_POINTS = {
     voc.NAV: -1.6, voc.FOOTER: -3.8, voc.HEADER: -0.7, voc.ASIDE: -1.8, voc.FORM: -2.1, voc.UNLIKELY: -1.4,
-    voc.COMMENT: -2.1, voc.ARTICLE: 0.0, voc.HIDDEN: -0.8, voc.BUTTON: -1.2,
+    voc.COMMENT: -2.1, voc.HIDDEN: -0.8, voc.BUTTON: -1.2,
 }  # fmt: skip
 
 
@@ -54,9 +55,10 @@ def probabilities(layout: Layout, f: Frame, title: str | None) -> Floats:
     signature_prose = np.bincount(f.signature, prose, minlength=f.signatures) / np.maximum(1.0, signature_words)
     signature_link = np.bincount(f.signature, f.words * link, minlength=f.signatures) / np.maximum(1.0, signature_words)
     points = np.full(count, _BIAS)
-    for column, value in zip(flags, _TEMPLATE_POINTS.values(), strict=False):
-        points += value * (column > 0.5)
-    points += 0.5 * (flags[list(_TEMPLATE_POINTS).index(voc.ARTICLE)] > 0)
+    kinds = dict(zip(KINDS, flags, strict=False))  # the block's context follows
+    for kind, value in _TEMPLATE_POINTS.items():
+        points += value * (kinds[kind] > 0.5)
+    points += 0.5 * (kinds[voc.ARTICLE] > 0)
     points += 0.4 * np.minimum(f.words, _LONG) / _LONG - 1.2 * link
     points += 0.8 * ((tag >= 6) & (tag <= 9)) - 1.0 * (tag == 6)
     points += 0.6 * ((context & voc.TABLE) != 0) + 0.2 * ((context & voc.ITEM) != 0) - 0.4 * ((context & voc.PRE) != 0)

@@ -20,6 +20,12 @@ _TAG_GROUPS = {
 _PROSE_WORDS = 12  # words of a block that reads like a paragraph
 _PROSE_LINKS = 0.4  # share of its characters in links at most
 
+KINDS = (
+    voc.NAV, voc.FOOTER, voc.HEADER, voc.ASIDE, voc.FORM, voc.UNLIKELY, voc.COMMENT, voc.ARTICLE, voc.HIDDEN,
+    voc.BUTTON,
+)  # fmt: skip
+"""What elements say of themselves, in the order of the first `flag_columns`."""
+
 
 def text_columns(layout: Layout, f: Frame) -> list[Floats]:
     """Sentence ends, commas, share in links, links, does it end as a sentence, does it begin in upper case."""
@@ -40,24 +46,16 @@ def text_columns(layout: Layout, f: Frame) -> list[Floats]:
 
 
 def flag_columns(layout: Layout, f: Frame) -> list[Floats]:
-    """Levels up to the nearest element of each kind (0: none), and how much of the page that element holds."""
+    """For each of `KINDS` 0 outside such elements, else 1 less 0.9 times the innermost one's share of the page's words.
+
+    Six columns of 0 and 1 for the block's context follow.
+    """
     count = len(layout.b_text)
     flags = np.array(layout.e_flags, np.int64)
     total = prefix(f.words)
     share = (total[f.end] - total[f.first]) / max(1.0, total[-1])
     columns: list[Floats] = []
-    for bits in (
-        voc.NAV,
-        voc.FOOTER,
-        voc.HEADER,
-        voc.ASIDE,
-        voc.FORM,
-        voc.UNLIKELY,
-        voc.COMMENT,
-        voc.ARTICLE,
-        voc.HIDDEN,
-        voc.BUTTON,
-    ):
+    for bits in KINDS:
         out = np.zeros(count)
         for e in np.flatnonzero(flags & bits):
             out[f.first[e] : f.end[e]] = 1.0 - 0.9 * share[e]
