@@ -2,7 +2,7 @@
 "use strict";
 
 const byId = (id) => document.getElementById(id);
-const state = { cards: [], current: -1, following: null, query: {}, changes: {}, ask: 0, about: null, original: false };
+const state = { cards: [], current: -1, following: null, query: {}, changes: {}, searches: 0, moves: 0, reads: 0, about: null, original: false };
 
 function make(tag, properties = {}, ...children) {
   const node = document.createElement(tag);
@@ -68,12 +68,12 @@ function query() {
 }
 
 async function search(after = null) {
-  const mine = ++state.ask;
+  const mine = ++state.searches;
   if (after === null) { state.query = query(); state.cards = []; state.current = -1; }
   const asked = new URLSearchParams({ ...state.query, ...(after === null ? {} : { after }) });
   byId("found").textContent = "searching…";
   const found = await ask(`api/documents?${asked}`);
-  if (mine !== state.ask) return;
+  if (mine !== state.searches) return;
   if (after === null) byId("documents").replaceChildren();
   const first = state.cards.length;
   state.cards.push(...found.documents);
@@ -107,7 +107,9 @@ async function open(at) {
 }
 
 async function read(place) {
+  const mine = ++state.reads;
   const found = await ask(`api/document/${place}`);
+  if (mine !== state.reads) return; // a later one was opened: marks are for what is shown
   state.shown = found;
   state.original = false;
   const acts = make("div", { class: "acts" }, ...["good", "bad"].map((name) => markButton(name, found)));
@@ -245,11 +247,11 @@ function slider(one, rule) {
 }
 
 async function effect() {
-  const mine = ++state.ask;
+  const mine = ++state.moves;
   byId("save").href = `download/recipe.toml?changes=${encodeURIComponent(JSON.stringify(state.changes))}`;
   const began = performance.now();
   const found = await ask("api/thresholds", { changes: state.changes });
-  if (mine !== state.ask) return;
+  if (mine !== state.moves) return;
   byId("effect").textContent = `${count(found.kept)} documents kept: ${count(found.dropped)} more dropped, ${count(found.recovered)} come back (${Math.round(performance.now() - began)} ms)`;
   byId("effect").className = "big";
   const pictures = found.pictures;
