@@ -37,7 +37,7 @@ class Stored:
     Attributes:
         keys: `KEYS` of their documents.
         paragraphs: how often each paragraph of a site stands in them (`PARAGRAPH`, see `repeated_paragraphs`).
-        leaders: representatives of their clusters of pictures (`images.LEADER`).
+        leaders: representatives of their clusters of pictures (`clusters.LEADER`).
         counts: in how many of their documents a cluster stands (`images.IMAGE`, see `images.rank`).
     """
 

@@ -18,7 +18,7 @@ from plait.jobs.picking import Picked
 from plait.jobs.progress import Watcher
 from plait.jobs.settings import archive_param, recipe_param
 from plait.jobs.store import Store
-from plait.jobs.units import fetch, images, order
+from plait.jobs.units import clusters, fetch, images, order
 from plait.jobs.units.pictures import nsfw_identity
 from plait.jobs.unseen import NOT_RETAINED, refuse_unseen
 from plait.jobs.work import ORDER, Json, Listed, Shuffle, Source, Stage, Unit, tables
@@ -349,15 +349,15 @@ class Flow:
         """Images with the counts that caps need: by picture, and by cluster of perceptual hashes."""
         if not rows:
             return rows
-        identical = self._stage("count_identical", "images:count_identical")
+        identical = self._stage("count_identical", "clusters:count_identical")
         counted = self._shuffle(Shuffle(identical, (Source(tuple(rows)),), images.IMAGE, images.IMAGE_ORDER))
         radius: dict[str, Json] = {"radius": self.recipe.images.hamming_radius}
         if self.stored.leaders:
             radius["leaders"] = [output.path for output in self.stored.leaders]
-        clusters = self._one("cluster_images", "images:cluster", tables(counted, "hashes"), "clusters", radius)
-        attach = self._stage("attach_clusters", "images:attach_clusters")
-        sources = (Source(tuple(clusters), 0), Source(tuple(tables(counted, "images")), 1))
-        grouped = self._shuffle(Shuffle(attach, sources, images.CLUSTER_IN, images.ATTACH_ORDER))
+        found = self._one("cluster_images", "clusters:cluster", tables(counted, "hashes"), "clusters", radius)
+        attach = self._stage("attach_clusters", "clusters:attach_clusters")
+        sources = (Source(tuple(found), 0), Source(tuple(tables(counted, "images")), 1))
+        grouped = self._shuffle(Shuffle(attach, sources, clusters.CLUSTER_IN, images.ATTACH_ORDER))
         rank = self._stage("count_similar", "images:rank")
         files = (*tables(grouped, "images"), *self.stored.counts)
         return tables(self._shuffle(Shuffle(rank, (Source(files),), images.IMAGE, images.IMAGE_ORDER)), "images")

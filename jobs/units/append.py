@@ -7,7 +7,8 @@ import pyarrow.parquet as pq
 from plait.dedup.keys import KEYS
 from plait.dedup.paragraphs import PARAGRAPH
 from plait.jobs.context import Context
-from plait.jobs.units.images import IMAGE, LEADER
+from plait.jobs.units.clusters import LEADER
+from plait.jobs.units.images import IMAGE
 from plait.jobs.work import Unit
 
 KNOWN_TABLES = {"keys": KEYS, "leaders": LEADER, "pictures": IMAGE, "paragraphs": PARAGRAPH}
