@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -12,9 +13,9 @@ import pyarrow.parquet as pq
 
 from plait.filters.pii import masked
 from plait.jobs.auditing import open_manifest
-from plait.jobs.sorted_rows import connection
+from plait.jobs.sorted_rows import connection, streamed
 from plait.jobs.store import Store
-from plait.schemas.errors import ConfigError
+from plait.schemas.errors import ConfigError, CorpusError
 from plait.schemas.manifest import Manifest
 
 SHOWN_CHARS = 300
@@ -32,8 +33,13 @@ _ROW = pa.schema(
         pa.field("images", pa.int64()),
     ]
 )
-_DROP = pa.schema([(name, pa.string()) for name in ("stage", "reason", "threshold", "detail")])
-_DROP = pa.schema([pa.field("doc_id", pa.binary()), *_DROP, pa.field("value", pa.float64())])
+_DROP = pa.schema(
+    [
+        pa.field("doc_id", pa.binary()),
+        *[pa.field(name, pa.string()) for name in ("stage", "reason", "threshold", "detail")],
+        pa.field("value", pa.float64()),
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -104,16 +110,16 @@ def compare(first: str, second: str, *, examples: int = 5) -> Comparison:
 
     Raises:
         ConfigError: one of them is no corpus, or has no Parquet shards.
+        CorpusError: a file of one cannot be read.
     """
     stores = Store(first), Store(second)
     manifests = open_manifest(stores[0]), open_manifest(stores[1])
     with connection() as con:
         for name, store, manifest in zip("ab", stores, manifests, strict=True):
-            rows = pa.RecordBatchReader.from_batches(_ROW, _documents(store, manifest))
-            con.register("rows", rows)
-            con.sql(f"CREATE TABLE {name} AS SELECT * FROM rows")
-            con.register("rows", pa.RecordBatchReader.from_batches(_DROP, _drops(store, manifest)))
-            con.sql(f"CREATE TABLE drops_{name} AS SELECT * FROM rows")
+            with streamed(con, "rows", _ROW, _documents(store, manifest)):
+                con.sql(f"CREATE TABLE {name} AS SELECT * FROM rows")
+            with streamed(con, "rows", _DROP, _drops(store, manifest)):
+                con.sql(f"CREATE TABLE drops_{name} AS SELECT * FROM rows")
         both = con.sql(
             "SELECT count(*), coalesce(sum(a.chars), 0), coalesce(sum(a.images), 0), coalesce(sum(b.chars), 0), "
             "coalesce(sum(b.images), 0), coalesce(sum((a.chars != b.chars OR a.images != b.images)::INT), 0) "
@@ -159,14 +165,21 @@ def _shards(store: Store, manifest: Manifest) -> list[str]:
     return [shard["path"] for shard in shards if shard["format"] == "parquet"]
 
 
+@contextlib.contextmanager
+def _opened(store: Store, path: str) -> Iterator[pq.ParquetFile]:
+    try:
+        with store.open_read(path) as file:
+            yield pq.ParquetFile(file)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise CorpusError(f"{path} of {store.root} cannot be read: {error}") from error
+
+
 def _documents(store: Store, manifest: Manifest) -> Iterator[pa.RecordBatch]:
     """`_ROW` of every document of a corpus."""
     for shard, path in enumerate(_shards(store, manifest)):
         place = 0
-        with store.open_read(path) as file:
-            for batch in pq.ParquetFile(file).iter_batches(
-                BATCH_ROWS, columns=["doc_id", "order_key", "texts", "image_info"]
-            ):
+        with _opened(store, path) as file:
+            for batch in file.iter_batches(BATCH_ROWS, columns=["doc_id", "order_key", "texts", "image_info"]):
                 texts = batch.column("texts")
                 owner = np.asarray(texts.value_parent_indices())
                 lengths = np.asarray(pc.utf8_length(texts.flatten()).fill_null(0)).astype(np.int64)
@@ -187,8 +200,8 @@ def _documents(store: Store, manifest: Manifest) -> Iterator[pa.RecordBatch]:
 def _drops(store: Store, manifest: Manifest) -> Iterator[pa.RecordBatch]:
     """`_DROP` of every document that a corpus dropped and names."""
     for path in store.list(manifest.lists.drops):
-        with store.open_read(path) as file:
-            for batch in pq.ParquetFile(file).iter_batches(columns=["scope", *_DROP.names]):
+        with _opened(store, path) as file:
+            for batch in file.iter_batches(columns=["scope", *_DROP.names]):
                 named = pc.and_(pc.equal(batch["scope"], "document"), pc.is_valid(batch["doc_id"]))
                 yield batch.filter(named).select(_DROP.names).cast(_DROP)
 
@@ -198,8 +211,7 @@ def _shown(store: Store, manifest: Manifest, picked: pa.Table) -> dict[tuple[str
     paths = _shards(store, manifest)
     found: dict[tuple[str, str], list[Shown]] = {}
     for row in picked.to_pylist():
-        with store.open_read(paths[row["shard"]]) as file:
-            parquet = pq.ParquetFile(file)
+        with _opened(store, paths[row["shard"]]) as parquet:
             place, group = row["place"], 0
             while place >= parquet.metadata.row_group(group).num_rows:
                 place -= parquet.metadata.row_group(group).num_rows

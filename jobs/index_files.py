@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import zlib
 from collections.abc import Iterator
 from typing import IO, cast
 
@@ -42,7 +43,7 @@ def read_index(path: str) -> Iterator[pa.RecordBatch]:
             head = file.read(4)
             file.seek(0)
             yield from _columnar(path, file) if head == b"PAR1" else _lines(path, file, head)
-    except (OSError, ValueError, ImportError, EOFError, pa.ArrowInvalid) as error:
+    except (OSError, ValueError, ImportError, EOFError, zlib.error) as error:
         raise ConfigError(f"--records {path} cannot be read ({error}): name a Parquet or CDXJ index") from error
 
 

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from plait.jobs.context import Context
 from plait.jobs.index_files import POINTER, read_index
+from plait.jobs.sorted_rows import connection, streamed
 from plait.jobs.store import Store
 from plait.jobs.work import Json, Unit
 from plait.pipeline.read.inputs import Archive, is_url
@@ -140,32 +141,19 @@ def _runs(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[str, int, str]]:
 
 def sorted_ranges(index: str, limit: int | None, sample: float | None) -> Iterator[pa.RecordBatch]:
     """The records taken of an index, each once, as `POINTER` sorted by (filename, offset); DuckDB sorts, and spills."""
-    import duckdb
-
     placed = pa.schema([*POINTER, pa.field("place", pa.float64())])
-    wrong: list[ConfigError] = []
-
-    def batches() -> Iterator[pa.RecordBatch]:
-        try:
-            for batch in read_index(index):
-                yield pa.RecordBatch.from_arrays([*batch.columns, pa.array(_places(batch))], schema=placed)
-        except ConfigError as error:  # DuckDB would make an error of its own of it
-            wrong.append(error)
-
-    with duckdb.connect(":memory:") as con:
-        con.sql("SET memory_limit = '1GB'")
-        con.register("listed", pa.RecordBatchReader.from_batches(placed, batches()))
-        taken = 'SELECT filename, "offset", max(length) AS length, min(place) AS place FROM listed'
-        taken += f' WHERE place < {1.0 if sample is None else sample!r} GROUP BY filename, "offset"'
-        if limit is not None:
-            taken += f' ORDER BY place, filename, "offset" LIMIT {limit}'
+    batches = (
+        pa.RecordBatch.from_arrays([*batch.columns, pa.array(_places(batch))], schema=placed)
+        for batch in read_index(index)
+    )
+    taken = 'SELECT filename, "offset", max(length) AS length, min(place) AS place FROM listed'
+    taken += f' WHERE place < {1.0 if sample is None else sample!r} GROUP BY filename, "offset"'
+    if limit is not None:
+        taken += f' ORDER BY place, filename, "offset" LIMIT {limit}'
+    with connection() as con, streamed(con, "listed", placed, batches):
         rows = con.sql(f'SELECT filename, "offset", length FROM ({taken}) ORDER BY filename, "offset"')
         for batch in rows.to_arrow_reader(BATCH_ROWS):
-            if wrong:
-                break
             yield batch.cast(POINTER)
-    if wrong:
-        raise wrong[0]
 
 
 def _places(batch: pa.RecordBatch) -> npt.NDArray[np.float64]:

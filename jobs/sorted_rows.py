@@ -92,6 +92,31 @@ def connection() -> Iterator[duckdb.DuckDBPyConnection]:
         shutil.rmtree(spill, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def streamed(
+    con: duckdb.DuckDBPyConnection, name: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch]
+) -> Iterator[None]:
+    """A stream as a table that is read once; what fails in it comes out as itself, not as an error of DuckDB's."""
+    faults: list[Exception] = []
+
+    def watched() -> Iterator[pa.RecordBatch]:
+        try:
+            yield from batches
+        except Exception as error:
+            faults.append(error)
+            raise
+
+    con.register(name, pa.RecordBatchReader.from_batches(schema, watched()))
+    try:
+        yield
+    except Exception:
+        if faults:
+            raise faults[0] from None
+        raise
+    finally:
+        con.unregister(name)
+
+
 def sorted_rows(store: Store, shuffle: Shuffle, low: int, high: int) -> Iterator[pa.RecordBatch]:
     """The rows of a shuffle whose key is in [low, high), in its order, as batches of its schema."""
     with connection() as con:

@@ -7,6 +7,7 @@ import hashlib
 import io
 import tempfile
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -45,6 +46,9 @@ HELD_BYTES: Final = 64 << 20
 NO_CAP: Final = 1_000_000_000  # a picture may be in as many documents as it is
 
 SCHEMA: Final = shard_schema({})
+_UNREADABLE: Final = (
+    pa.ArrowInvalid, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, UnicodeDecodeError, KeyError,
+)  # fmt: skip
 FORMATS: Final[tuple[str, ...]] = ("obelics", "omnicorpus", "mmc4", "curator")
 
 
@@ -167,7 +171,7 @@ def _documents(files: Sequence[Path], form: str) -> Iterator[ForeignDocument]:
             yield from convert(_rows(path))
         except RecordError as error:
             raise ConfigError(f"{path} cannot be read as {form}: {error}") from error
-        except (pa.ArrowInvalid, zipfile.BadZipFile, gzip.BadGzipFile, UnicodeDecodeError, KeyError) as error:
+        except _UNREADABLE as error:
             raise ConfigError(f"{path} is no file of {form}: {error}") from error
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from typer.testing import CliRunner
 from plait.jobs import Options, build
 from plait.jobs.cli import app
 from plait.jobs.comparing import ABSENT, compare
-from plait.schemas.errors import ConfigError
+from plait.schemas.errors import ConfigError, CorpusError
 from plait.schemas.manifest import Manifest
 from tests.archives import WarcBuilder, html
 from tests.jobs.corpora import prose
@@ -90,6 +92,19 @@ def test_compare_counts_by_the_reasons_of_the_other_and_shows_examples(corpora: 
     assert [(r.reason, r.stage) for r in missing.sides[0].reasons] == [(ABSENT, "")]
     with pytest.raises(ConfigError, match="manifest"):
         compare(loose, str(corpora[0].parent))
+
+
+def test_compare_says_which_corpus_cannot_be_read(corpora: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    loose, other = str(corpora[0]), tmp_path / "other"
+    shutil.copytree(corpora[1], other)
+    for shard in (other / "data").iterdir():
+        shard.unlink()
+    with pytest.raises(CorpusError, match="shard-00000.*cannot be read"):
+        compare(loose, str(other))
+    manifest = Manifest.from_json((other / "manifest.json").read_text())
+    (other / "manifest.json").write_text(dataclasses.replace(manifest, formats=("webdataset",)).to_json())
+    with pytest.raises(ConfigError, match="no Parquet shards"):
+        compare(loose, str(other))
 
 
 def test_compare_on_the_command_line(corpora: tuple[Path, Path, Path]) -> None:
