@@ -1,6 +1,6 @@
 """The explorer on a million documents with synthetic scores: first page, sliders, search, memory.
 
-    python benchmarks/explorer.py --documents 1_000_000 --folder /tmp/plait-million
+    python benchmarks/explorer.py --documents 1_000_000 --folder /tmp/million
 
 The corpus has the rules and score columns of the recipe `omnicorpus`, values drawn around its thresholds, two short
 texts a document and no pictures; a fifth as many dropped documents were retained. It is written once to the folder.

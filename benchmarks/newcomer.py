@@ -50,9 +50,7 @@ def main() -> None:
             finally:
                 os.killpg(server.pid, signal.SIGTERM)
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
-        print(
-            f"{used.ru_utime + used.ru_stime:4.0f} s of CPU, {os.getloadavg()[0]:.0f} processes wanted this machine's"
-        )
+        print(f"{used.ru_utime + used.ru_stime:4.0f} s of CPU; the machine's load is {os.getloadavg()[0]:.0f}")
 
 
 def look(url: str) -> None:

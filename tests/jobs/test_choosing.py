@@ -99,7 +99,7 @@ def test_compare_says_which_corpus_cannot_be_read(corpora: tuple[Path, Path, Pat
     shutil.copytree(corpora[1], other)
     for shard in (other / "data").iterdir():
         shard.unlink()
-    with pytest.raises(CorpusError, match="shard-00000.*cannot be read"):
+    with pytest.raises(CorpusError, match=r"shard-00000.*cannot be read"):
         compare(loose, str(other))
     manifest = Manifest.from_json((other / "manifest.json").read_text())
     (other / "manifest.json").write_text(dataclasses.replace(manifest, formats=("webdataset",)).to_json())
