@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from plait.filters.recipe import Recipe
+from plait.jobs.dedup_stages import MakeStage
 from plait.jobs.settings import recipe_param
 from plait.jobs.units import clip, images
 from plait.jobs.work import ORDER, Json, Shuffle, Source, Stage, Unit, tables
@@ -15,7 +16,6 @@ from plait.schemas.clip import PLACED_FEATURE
 from plait.schemas.errors import ConfigError
 from plait.schemas.receipts import Output, Receipt
 
-UNITS = "plait.jobs.units.clip"
 DEVICES = ("auto", "cpu", "cuda")
 
 
@@ -116,6 +116,7 @@ class ClipStages:
         plan: the model.
         recipe: of the build.
         shards: of the build.
+        stage: makes a stage.
         units: runs a stage's units.
         shuffle: runs a relational step.
     """
@@ -123,16 +124,14 @@ class ClipStages:
     plan: ClipPlan
     recipe: Recipe
     shards: int
+    stage: MakeStage
     units: Callable[[Stage, Sequence[Unit]], list[Receipt]]
     shuffle: Callable[[Shuffle], list[Receipt]]
 
     def _stage(self, name: str, function: str, params: Mapping[str, Json], *, model: bool = False) -> Stage:
-        stage = Stage(name, f"{UNITS}:{function}", params)
-        if not model:
-            return stage
-        return Stage(
-            name, stage.function, params, memory=4 << 30, threads=self.plan.run.threads, device=self.plan.run.device
-        )
+        stage = self.stage(name, f"clip:{function}", params)
+        run = self.plan.run
+        return replace(stage, memory=4 << 30, threads=run.threads, device=run.device) if model else stage
 
     def features(self, rows: Sequence[Output]) -> list[Output]:
         """Features by shard, from images by picture."""

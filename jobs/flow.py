@@ -14,6 +14,7 @@ from plait.jobs.clip import ClipPlan, ClipStages
 from plait.jobs.dedup_stages import DedupStages, Stored
 from plait.jobs.engine import Engine
 from plait.jobs.fetching import FetchPlan
+from plait.jobs.packs import after, pack_unit, packs_of
 from plait.jobs.picking import Picked
 from plait.jobs.progress import Watcher
 from plait.jobs.settings import archive_param, recipe_param
@@ -110,6 +111,14 @@ class Flow:
         """The setting of stages that look at the suppression list, where there is one."""
         return {} if self.suppression is None else {"suppression": self.suppression}
 
+    def _listing(self) -> dict[str, Json]:
+        """The setting of stages that look at lists of pictures, where there are any."""
+        return {"lists": dict(self.lists)} if self.lists else {}
+
+    def _cut(self, documents: Sequence[Output]) -> None:
+        """Decide the number of shards by the documents that are left."""
+        self.shards = -(-sum(output.rows for output in documents) // self.options.shard_docs)
+
     # The stages, in order -------------------------------------------------------------------------------------------
 
     def run(self) -> list[Receipt]:
@@ -119,7 +128,7 @@ class Flow:
         self.survivors = survivors = self._deduplication().dedup(tables(extracted, "keys"))
         if not survivors:
             return []
-        self.shards = -(-sum(output.rows for output in survivors) // self.options.shard_docs)
+        self._cut(survivors)
         ordered = self._ordered(documents, survivors)
         found: list[Output] = []
         if self.options.images != "none":
@@ -140,17 +149,15 @@ class Flow:
             scores: score columns of the corpus → Arrow type.
         """
         columns: dict[str, Json] = {"scores": dict(scores), "recipe": recipe_param(self.recipe, stage="assemble")}
-        columns |= {"lists": dict(self.lists)} if self.lists else {}
+        columns |= self._listing()
         shards = self._units(self._stage("reopen", "fill:reopen_shard", columns), opened)
         documents = tables(shards, "documents")
         if not documents:
             return []
-        self.shards = -(-sum(output.rows for output in documents) // self.options.shard_docs)
+        self._cut(documents)
         ordered = self._order(documents, ())
-        held = [_pack(done, done.tables("pack")[0], done.tables("index")[0]) for done in shards if done.tables("index")]
-        return self._assemble(
-            ordered, self._images(ordered, tables(shards, "locators"), held, tables(shards, "scores"))
-        )
+        found = self._images(ordered, tables(shards, "locators"), packs_of(shards), tables(shards, "scores"))
+        return self._assemble(ordered, found)
 
     def refilter(self, again: Beginning) -> list[Receipt]:
         """The shards of a corpus under another recipe, from what it retained; the receipts of the new shards.
@@ -158,8 +165,7 @@ class Flow:
         Raises:
             ConfigError: documents come back whose pictures were not retained; the message says how many.
         """
-        columns = {**again.reopening, "recipe": recipe_param(self.recipe, stage="assemble")}
-        columns |= {"lists": dict(self.lists)} if self.lists else {}
+        columns = {**again.reopening, "recipe": recipe_param(self.recipe, stage="assemble"), **self._listing()}
         opened = self._units(self._stage("reopen", "fill:reopen_shard", columns), again.shards)
         units = again.pages or [
             Unit((output.sha256,), f"documents {number}", {"corpus": None, "path": output.path})
@@ -170,15 +176,14 @@ class Flow:
         self.survivors = survivors = self._deduplication().dedup(tables(done, "keys"))
         if not survivors:
             return []
-        self.shards = -(-sum(output.rows for output in survivors) // self.options.shard_docs)
+        self._cut(survivors)
         ordered = self._ordered(tables(done, "documents"), survivors)
         found: list[Output] = []
         if self.options.images != "none":
             copied = self._units(self._stage("reopen_locators", "refilter:reopen_locators"), again.locators)
             told = self._units(self._stage("locate_dropped", "refilter:locate_dropped"), again.drops)
             locators = [*tables(opened, "locators"), *self._locators(copied), *tables(told, "locators")]
-            held = [_pack(r, r.tables("pack")[0], r.tables("index")[0]) for r in opened if r.tables("index")]
-            found = self._images(ordered, locators, held, tables(opened, "scores"))
+            found = self._images(ordered, locators, packs_of(opened), tables(opened, "scores"))
         return self._assemble(ordered, found)
 
     def _text_params(self) -> dict[str, Json]:
@@ -309,8 +314,7 @@ class Flow:
         once = self._stage("wanted", "images:list_wanted")
         listed = self._shuffle(Shuffle(once, (Source(tuple(wanted)),), images.WANTED, images.WANTED_ORDER))
         acquire = self._stage("acquire", "images:acquire", {"recipe": recipe_param(self.recipe, stage="images")})
-        packs = self._units(acquire, self._by_archive(listed, "wanted"))
-        return [_pack(receipt, receipt.tables("pack")[0], receipt.tables("index")[0]) for receipt in packs]
+        return packs_of(self._units(acquire, self._by_archive(listed, "wanted")))
 
     def _fetch(self, urls: list[Output]) -> list[Unit]:
         """Every URL that no archive answers once, in packs; a unit to score each."""
@@ -328,21 +332,21 @@ class Flow:
             packs = [output for output in receipt.outputs if output.table.startswith("pack-")]
             spent = fetch.journal_folder(stage.name, receipt.unit)
             pairs = zip(packs, receipt.tables("index"), strict=True)
-            scored += [_pack(receipt, pack, index, spent=spent) for pack, index in pairs]
+            scored += [pack_unit(receipt, pack, index, spent=spent) for pack, index in pairs]
         return scored
 
     def _scores(self, packs: Sequence[Unit]) -> list[Output]:
         """All that is known of every picture in packs, and where its bytes are."""
         params: dict[str, Json] = {"recipe": recipe_param(self.recipe, stage="assemble")}
-        first = params | self._suppressing() | ({"lists": dict(self.lists)} if self.lists else {})
+        first = params | self._suppressing() | self._listing()
         done = self._units(self._stage("score_images", "pictures:score_pack", first, guarded=True), packs)
         if any("nsfw_model" in needs for needs in self.recipe.requirements().values()):
             model = params | nsfw_identity(self.recipe)
             stage = self._stage("score_nsfw", "pictures:score_nsfw", model, guarded=True)
-            done = self._units(stage, _after(packs, done))
+            done = self._units(stage, after(packs, done))
         if self.recipe.images.reencode is not None:
             stage = self._stage("encode_images", "pictures:encode_pack", params, guarded=True)
-            done = self._units(stage, _after(packs, done))
+            done = self._units(stage, after(packs, done))
         return tables(done, "scores")
 
     def _count(self, rows: list[Output]) -> list[Output]:
@@ -363,7 +367,7 @@ class Flow:
         return tables(self._shuffle(Shuffle(rank, (Source(files),), images.IMAGE, images.IMAGE_ORDER)), "images")
 
     def _clip_stages(self, plan: ClipPlan) -> ClipStages:
-        return ClipStages(plan, self.recipe, self.shards, self._units, self._shuffle)
+        return ClipStages(plan, self.recipe, self.shards, self._stage, self._units, self._shuffle)
 
     def _assemble(self, ordered: list[Receipt], found: list[Output]) -> list[Receipt]:
         mode = "archive" if self.fetch is not None else self.options.images
@@ -390,19 +394,3 @@ class Flow:
             inputs += () if spans is None else (spans.sha256,)
             units.append(Unit(inputs, f"shard {shard}", payload))
         return self._units(stage, units)
-
-
-def _after(packs: Sequence[Unit], scored: Sequence[Receipt]) -> list[Unit]:
-    """Units of the next step over packs, from the scores of the step before; empty packs have none."""
-    units = []
-    for pack, receipt in zip(packs, scored, strict=True):
-        for output in receipt.tables("scores"):
-            payload: dict[str, Json] = {"pack": pack.payload["pack"], "scores": output.path}
-            units.append(Unit((pack.inputs[0], output.sha256), pack.label, payload))
-    return units
-
-
-def _pack(receipt: Receipt, pack: Output, index: Output, *, spent: str | None = None) -> Unit:
-    """The unit that scores a pack; what was spent to make it is removed then."""
-    payload: dict[str, Json] = {"pack": pack.path, "index": index.path, "spent": spent}
-    return Unit((pack.sha256, index.sha256), receipt.label, payload)
