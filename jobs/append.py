@@ -22,8 +22,6 @@ from plait.jobs.flow import Flow, Options
 from plait.jobs.listings import OptOutList, PictureLists, open_opt_out, picture_lists
 from plait.jobs.progress import Silent, Watcher
 from plait.jobs.publish import (
-    FETCHED_FOLDER,
-    KNOWN,
     RETAINED,
     copy_file,
     distinct,
@@ -43,7 +41,7 @@ from plait.pipeline.publish import corpus_files
 from plait.pipeline.read.inputs import Archive
 from plait.schemas.errors import ConfigError
 from plait.schemas.fetched import FETCHED
-from plait.schemas.ledger import DROP, NODE_SAMPLE
+from plait.schemas.ledger import DROP, FETCHED_FOLDER, KNOWN, NODE_SAMPLE
 from plait.schemas.manifest import Lists, Manifest
 from plait.schemas.receipts import RECEIPTS, Receipt
 
@@ -232,7 +230,7 @@ def _publish(store: Store, before: Manifest, flow: Flow, shards: Sequence[Receip
     merge_tables(store, made, "fetched", FETCHED, FETCHED_FOLDER, suffix)
     keep_known(store, flow)
     if flow.options.retain == "all":
-        retain(store, made)
+        retain(store, flow, made)
     with store.open_read(before.lists.inputs) as file:
         inputs = pa.concat_tables([pq.read_table(file), input_list(flow)]).sort_by("archive_id")
     manifest, written = renewed(

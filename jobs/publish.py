@@ -15,21 +15,19 @@ import pyarrow.parquet as pq
 
 from plait.explorer.dropped import DroppedPictures, Occurrence
 from plait.jobs.flow import Flow
+from plait.jobs.purging import purge_locators, purge_retained
 from plait.jobs.runner import peak_rss
 from plait.jobs.store import Store
+from plait.jobs.suppression import load_suppression
 from plait.pipeline.fingerprint import Fingerprint
 from plait.pipeline.parquet_shard import Written
 from plait.pipeline.publish import ShardFile, corpus_files, recipe_record, shard_list
 from plait.pipeline.text import score_types
 from plait.schemas.fetched import FETCHED
-from plait.schemas.ledger import DROP, NODE_SAMPLE
+from plait.schemas.ledger import DOCUMENTS, DROP, FETCHED_FOLDER, KNOWN, LOCATORS, NODE_SAMPLE, PAGES
 from plait.schemas.manifest import INPUT_LIST, Lists, Manifest, Receipts, Scalar, StageBooks, Totals
 from plait.schemas.receipts import RECEIPTS, Output, Receipt
 
-DOCUMENTS = "ledger/documents"
-PAGES = "ledger/pages"
-LOCATORS = "ledger/locators"
-KNOWN = "ledger/known"
 RETAINED = {
     "dropped_documents": DOCUMENTS,
     "pages": PAGES,
@@ -39,7 +37,6 @@ RETAINED = {
 }
 """Tables of `RETAINING` stages that ``retain = "all"`` keeps, and the folders where."""
 RETAINING = ("extract", "resolve_revisits", "extract_revisits", "retext", "reopen_locators")
-FETCHED_FOLDER = "ledger/fetched"
 MOST_LICENCES = 100
 MOST_PLACED = 200  # files of image rows that the report looks through for pictures of its examples
 
@@ -65,7 +62,7 @@ def publish(
     merge_tables(store, receipts, "fetched", FETCHED, FETCHED_FOLDER)
     keep_known(store, flow)
     if flow.options.retain == "all":
-        retain(store, receipts)
+        retain(store, flow, receipts)
     files = shard_files(shards)
     manifest = Manifest(
         plait_version=version,
@@ -197,14 +194,21 @@ def copy_file(store: Store, path: str, target: str) -> None:
             file.write(block)
 
 
-def retain(store: Store, receipts: Sequence[Receipt]) -> None:
-    """Copy into the ledger what another recipe may begin with: pages, places of pictures, dropped documents."""
+def retain(store: Store, flow: Flow, receipts: Sequence[Receipt]) -> None:
+    """Copy into the ledger what another recipe may begin with: pages, places of pictures, dropped documents.
+
+    What is suppressed is left out of it.
+    """
     for receipt in receipts:
         if receipt.stage not in RETAINING:
             continue
         for table, folder in RETAINED.items():
             for number, output in enumerate(receipt.tables(table)):
                 copy_file(store, output.path, f"{folder}/{table}-{receipt.unit}-{number:05d}.parquet")
+    if flow.suppression is not None:
+        listed = load_suppression(store, flow.suppression)
+        purge_locators(store, listed)
+        purge_retained(store, listed, set())
 
 
 def shard_files(shards: Sequence[Receipt]) -> list[ShardFile]:

@@ -19,7 +19,7 @@ from plait.jobs.flow import Flow, Options
 from plait.jobs.listings import PictureLists, picture_lists
 from plait.jobs.loosening import Need, Retained, needs
 from plait.jobs.progress import Silent, Watcher
-from plait.jobs.publish import LOCATORS, PAGES, publish
+from plait.jobs.publish import publish
 from plait.jobs.requirements import missing_requirements
 from plait.jobs.selection import Selection
 from plait.jobs.store import Store
@@ -27,6 +27,7 @@ from plait.jobs.suppression import SUPPRESSED, keep_suppression, load_suppressio
 from plait.jobs.work import Json, Unit
 from plait.pipeline.read.inputs import Archive
 from plait.schemas.errors import ConfigError
+from plait.schemas.ledger import LOCATORS, PAGES
 from plait.schemas.manifest import Manifest
 
 

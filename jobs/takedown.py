@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -18,15 +16,11 @@ from plait.jobs.building import plait_version
 from plait.jobs.engines import EngineChoice
 from plait.jobs.progress import Silent, Watcher
 from plait.jobs.publish import (
-    DOCUMENTS,
-    FETCHED_FOLDER,
-    KNOWN,
-    LOCATORS,
-    PAGES,
     distinct,
     renewed,
     write_around,
 )
+from plait.jobs.purging import batches, purge_fetched, purge_keys, purge_locators, purge_retained, rewrite
 from plait.jobs.store import Store
 from plait.jobs.suppression import KEY_BYTES, SUPPRESSED, Suppression, kept_path, load_suppression, read_list
 from plait.jobs.work import Json, Stage, Unit
@@ -36,10 +30,7 @@ from plait.schemas.ledger import DROP
 from plait.schemas.manifest import Lists, Manifest
 from plait.schemas.receipts import Receipt
 
-Named: TypeAlias = "Mapping[str, str | bytes | None]"
-
 STAGE = "takedown"
-BATCH_ROWS = 1024
 KEPT = "work/suppressed.parquet"
 NAMELESS = ("doc_id", "node", "url", "archive", "offset", "detail")
 """Columns of the ledger that say which document or picture a row is of."""
@@ -157,10 +148,10 @@ def _publish(
     documents, pictures = _gone(store, done)
     named = listed.adding(pictures, [], [])  # a picture's bytes may be listed and its URL not: the ledger forgets both
     _purge_ledger(store, before.lists, lists, named, documents)
-    _purge_in_place(store, FETCHED_FOLDER, lambda row: _fetched_listed(row, named))
-    _purge_in_place(store, LOCATORS, lambda row: _located(row, named))
-    _purge_documents(store, named, documents)
-    _purge_keys(store, named, documents)
+    purge_fetched(store, named)
+    purge_locators(store, named)
+    purge_retained(store, named, documents)
+    purge_keys(store, named, documents)
     _write_drops(store, lists.drops, done)
     with store.open_write(SUPPRESSED) as file:
         file.write(listed.to_parquet())
@@ -172,19 +163,6 @@ def _publish(
         around = corpus_files(manifest, shards, pq.read_table(file))
     write_around(store, manifest, around)
     return manifest
-
-
-def _fetched_listed(row: Named, listed: Suppression) -> bool:
-    urls = [row["url"], row["final_url"]]
-    return any(listed.lists_url(str(url)) for url in urls if url) or listed.lists_sha256(_bytes(row["sha256"]))
-
-
-def _located(row: Named, listed: Suppression) -> bool:
-    return any(listed.lists_url(str(row[name])) for name in ("image_url", "target") if row[name])
-
-
-def _bytes(value: str | bytes | None) -> bytes | None:
-    return value if isinstance(value, bytes) else None
 
 
 def _gone(store: Store, done: list[Receipt]) -> tuple[set[bytes], set[str]]:
@@ -211,7 +189,7 @@ def _purge_ledger(store: Store, old: Lists, new: Lists, listed: Suppression, doc
         documents: ids of documents that went; those of dropped documents that are listed are added.
     """
     for path in store.list(old.drops):
-        for batch in _batches(store, path):
+        for batch in batches(store, path):
             for row in batch.select(["scope", "doc_id", "url"]).to_pylist():
                 if row["scope"] == "document" and row["doc_id"] is not None and listed.lists_url(row["url"]):
                     documents.add(row["doc_id"])
@@ -237,75 +215,14 @@ def _purge_ledger(store: Store, old: Lists, new: Lists, listed: Suppression, doc
         return batch.filter(pa.array(kept, pa.bool_()))
 
     for path in store.list(old.drops):
-        _rewrite(store, path, new.drops + path.removeprefix(old.drops), nameless)
+        rewrite(store, path, new.drops + path.removeprefix(old.drops), nameless)
     for path in store.list(old.node_samples):
-        _rewrite(store, path, new.node_samples + path.removeprefix(old.node_samples), without)
+        rewrite(store, path, new.node_samples + path.removeprefix(old.node_samples), without)
 
 
 def _told(detail: str | None, listed: Suppression, names: set[str]) -> bool:
     """Whether a drop's detail names what goes: duplicates say which document was kept."""
     return detail is not None and (detail in names or ("://" in detail and listed.lists_url(detail)))
-
-
-def _purge_in_place(store: Store, folder: str, is_listed: Callable[[Named], bool]) -> None:
-    """Leave listed rows out of the files of a folder."""
-
-    def without(batch: pa.RecordBatch) -> pa.RecordBatch:
-        names = [
-            name
-            for name in ("url", "final_url", "image_url", "target", "sha256", "doc_id")
-            if name in batch.schema.names
-        ]
-        kept = [not is_listed(row) for row in batch.select(names).to_pylist()]
-        return batch.filter(pa.array(kept, pa.bool_()))
-
-    for path in store.list(folder):
-        _rewrite(store, path, path, without)
-
-
-def _purge_documents(store: Store, listed: Suppression, documents: set[bytes]) -> None:
-    """Leave listed documents out of the retained ones, and listed pictures out of the others' nodes."""
-
-    def without(batch: pa.RecordBatch) -> pa.RecordBatch:
-        rows = batch.select(["url", "doc_id"]).to_pylist()
-        kept = [not (listed.lists_url(row["url"]) or row["doc_id"] in documents) for row in rows]
-        batch = batch.filter(pa.array(kept, pa.bool_()))
-        place = batch.schema.get_field_index("nodes")
-        nodes = [
-            [node for node in document if not listed.lists_url(node["image_url"])]
-            for document in batch.column(place).to_pylist()
-        ]
-        kind = batch.schema.field(place)
-        return batch.set_column(place, kind, pa.array(nodes, kind.type))
-
-    for path in (*store.list(DOCUMENTS), *store.list(PAGES)):
-        _rewrite(store, path, path, without)
-
-
-def _purge_keys(store: Store, listed: Suppression, documents: set[bytes]) -> None:
-    """Leave documents out of the keys and signatures that later generations are compared with."""
-
-    def without(batch: pa.RecordBatch) -> pa.RecordBatch:
-        rows = batch.select(["url", "doc_id"]).to_pylist()
-        return batch.filter(pa.array([not (listed.lists_url(r["url"]) or r["doc_id"] in documents) for r in rows]))
-
-    for path in store.list(KNOWN):
-        if path.startswith(f"{KNOWN}/keys-"):
-            _rewrite(store, path, path, without)
-
-
-def _batches(store: Store, path: str) -> Iterator[pa.RecordBatch]:
-    with store.open_read(path) as file:
-        yield from pq.ParquetFile(file).iter_batches(BATCH_ROWS)
-
-
-def _rewrite(store: Store, source: str, target: str, change: Callable[[pa.RecordBatch], pa.RecordBatch]) -> None:
-    """Copy a file with every batch changed; memory is one batch."""
-    with store.open_read(source) as file:
-        schema = pq.read_schema(file)
-    with store.open_write(target) as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
-        for batch in _batches(store, source):
-            writer.write_batch(change(batch))
 
 
 def _write(store: Store, path: str, table: pa.Table) -> None:

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import pyarrow as pa
+
+DOCUMENTS: Final = "ledger/documents"  # folders in a corpus: documents that rules dropped, where all is retained
+PAGES: Final = "ledger/pages"  # pages as they were extracted, likewise
+LOCATORS: Final = "ledger/locators"  # where pictures lie in the archives, likewise
+KNOWN: Final = "ledger/known"  # what later generations are compared with
+FETCHED_FOLDER: Final = "ledger/fetched"  # what servers answered
 
 DROP = pa.schema(
     [
