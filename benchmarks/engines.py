@@ -1,6 +1,7 @@
 """The same build on local, Ray and Spark: CPU a stage, bytes through shuffles, start-up; a driver's memory.
 
-    python benchmarks/engines.py build [--pages 2400] [--archives 2]      CPU, bytes moved, start-up
+    python benchmarks/engines.py build [--pages 2400] [--archives 2]      CPU, start-up
+    python benchmarks/engines.py build --part-bytes 300000                the same with shuffles in parts: bytes moved
     python benchmarks/engines.py driver --engine ray [--units 90000]      memory of the driver
 
 Archives are made of the pages of ../shared/data/wcxb, each page once an archive under a host of its own.
@@ -9,6 +10,7 @@ Archives are made of the pages of ../shared/data/wcxb, each page once an archive
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gzip
 import shutil
 import sys
@@ -16,10 +18,12 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
+from plait.jobs import work
 from plait.jobs.building import make_plan, run_plan
 from plait.jobs.engine import Engine
 from plait.jobs.engines import EngineChoice
@@ -28,6 +32,7 @@ from plait.jobs.progress import Silent
 from plait.jobs.store import Store
 from plait.jobs.work import Stage, Unit
 from plait.schemas.manifest import Manifest
+from plait.schemas.receipts import Receipt
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 PAGES = Path(__file__).resolve().parents[2] / "shared" / "data" / "wcxb"
@@ -61,21 +66,69 @@ def make_archives(folder: Path, archives: int, count: int) -> list[str]:
     return paths
 
 
-def run(inputs: list[str], out: Path, name: str, workers: int) -> tuple[Manifest, float, float, Counter[str]]:
-    """Manifest, seconds to start the engine, seconds of the build, bytes through each shuffle."""
+def tree_cpu() -> float:
+    """CPU seconds of this process and of all that it started, ended ones with their parents."""
+    total = 0.0
+    own = psutil.Process()
+    for process in [own, *own.children(recursive=True)]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            times = process.cpu_times()
+            total += times.user + times.system + times.children_user + times.children_system
+    return total
+
+
+class Stages(Silent):
+    """CPU of all processes in each stage, and of the units alone."""
+
+    def __init__(self) -> None:
+        self.whole: Counter[str] = Counter()
+        self.units: Counter[str] = Counter()
+        self.longest: Counter[str] = Counter()
+        self._began = 0.0
+
+    def stage(self, name: str, units: int) -> None:
+        self._began = tree_cpu()
+
+    def unit(self, receipt: Receipt) -> None:
+        self.units[receipt.stage] += receipt.cost.cpu_s
+        self.longest[receipt.stage] = max(self.longest[receipt.stage], receipt.cost.wall_s)
+
+    def end(self, name: str) -> None:
+        self.whole[name] += tree_cpu() - self._began
+
+
+@dataclass(frozen=True)
+class Run:
+    """One build on one engine; seconds."""
+
+    manifest: Manifest
+    start_up: float
+    start_up_cpu: float
+    wall: float
+    stages: Stages
+    moved: Counter[str]  # bytes through the shuffle of each stage
+
+    @property
+    def cpu(self) -> float:
+        """Of all stages."""
+        return sum(self.stages.whole.values())
+
+
+def run(inputs: list[str], out: Path, name: str, workers: int) -> Run:
     plan = make_plan(inputs, recipe="annotate", options=Options(images="archive"))
-    began = time.monotonic()
+    began, cpu = time.monotonic(), tree_cpu()
     choice = EngineChoice(name, workers)
     if name == "spark":
         from plait.jobs.spark_engine import start_session
 
         choice = EngineChoice(name, spark_session=start_session(None, workers))
-    store = Store(str(out))
+    store, watch = Store(str(out)), Stages()
     engine = choice.open(store)
-    started = time.monotonic()
+    started, start_up_cpu = time.monotonic(), tree_cpu() - cpu
     try:
-        manifest = run_plan(plan, store, engine, Silent(), started)
-        return manifest, started - began, time.monotonic() - started, moved_bytes(engine, choice)
+        manifest = run_plan(plan, store, engine, watch, started)
+        wall = time.monotonic() - started
+        return Run(manifest, started - began, start_up_cpu, wall, watch, moved_bytes(engine, choice))
     finally:
         engine.close()
         if choice.spark_session is not None:
@@ -102,31 +155,41 @@ def moved_bytes(engine: Engine, choice: EngineChoice) -> Counter[str]:
 
 
 def compare(args: argparse.Namespace) -> None:
+    work.FAN_OUT_BYTES = args.part_bytes
     folder = Path(tempfile.mkdtemp(prefix="plait-engines-"))
     try:
         inputs = make_archives(folder, args.archives, args.pages)
         size = sum(Path(path).stat().st_size for path in inputs)
         print(f"{args.archives} archives of {args.pages} pages, {size / 1e6:.0f} MB, {args.workers} workers")
-        base: Manifest | None = None
+        base: Run | None = None
         for name in args.engines.split(","):
-            manifest, start, wall, moved = run(inputs, folder / name, name, args.workers)
-            base = base or manifest
-            documents = max(1, next(line.entered for line in manifest.funnel if line.stage == "extract"))
-            print(f"\n{name}: fingerprint {manifest.fingerprint[:16]}, start-up {start:.1f} s, build {wall:.1f} s")
-            assert manifest.fingerprint == base.fingerprint
-            for stage, cpu in manifest.cost.items():
-                if stage.startswith("cpu_s."):
-                    ratio = float(cpu) / max(float(base.cost.get(stage, 0)), 0.001)
-                    print(f"  {stage[6:]:20} {float(cpu):8.1f} CPU-s   {ratio:5.2f} x local")
-            text = moved.pop(TEXT_STAGE, 0)
-            keys = sum(moved.values())
-            if keys:
-                print(f"  shuffled: keys {keys / documents:.0f} B a document, text {text / documents:.0f} B a document")
-                for stage, count in moved.most_common(6):
-                    print(f"    {stage:20} {count / documents:8.1f} B a document")
-                assert keys / documents < BOUND_BYTES
+            done = run(inputs, folder / name, name, args.workers)
+            base = base or done
+            assert done.manifest.fingerprint == base.manifest.fingerprint
+            print_run(name, done, base)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def print_run(name: str, done: Run, base: Run) -> None:
+    documents = max(1, next(line.entered for line in done.manifest.funnel if line.stage == "extract"))
+    print(f"\n{name}: fingerprint {done.manifest.fingerprint[:16]}, build {done.wall:.1f} s; ", end="")
+    print(f"start-up {done.start_up:.1f} s and {done.start_up_cpu:.1f} CPU-s apart")
+    print(f"  {'stage':20} {'CPU-s':>8} {'x local':>8} {'in units':>9} {'longest unit':>13}")
+    for stage, cpu in done.stages.whole.most_common(8):
+        ratio = cpu / max(base.stages.whole[stage], 0.01)
+        print(
+            f"  {stage:20} {cpu:8.1f} {ratio:8.2f} {done.stages.units[stage]:9.1f} {done.stages.longest[stage]:11.1f} s"
+        )
+    print(f"  {'all stages':20} {done.cpu:8.1f} {done.cpu / base.cpu:8.2f} {sum(done.stages.units.values()):9.1f}")
+    moved = done.moved
+    text = moved.pop(TEXT_STAGE, 0)
+    keys = sum(moved.values())
+    if keys or text:
+        print(f"  shuffled: keys {keys / documents:.0f} B a document, text {text / documents:.0f} B a document")
+        for stage, count in moved.most_common(6):
+            print(f"    {stage:20} {count / documents:8.1f} B a document")
+        assert keys / documents < BOUND_BYTES
 
 
 def driver(args: argparse.Namespace) -> None:
@@ -164,6 +227,7 @@ def main() -> None:
     build.add_argument("--pages", type=int, default=2400)
     build.add_argument("--archives", type=int, default=2)
     build.add_argument("--engines", default="local,ray,spark")
+    build.add_argument("--part-bytes", type=int, default=work.FAN_OUT_BYTES, help="small: shuffles of several parts")
     build.set_defaults(run=compare)
     memory = commands.add_parser("driver")
     memory.add_argument("--engine", default="ray")

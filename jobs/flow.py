@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from plait.filters.recipe import Recipe
 from plait.filters.sections import MinHash
+from plait.jobs import merging
 from plait.jobs.clip import ClipPlan, ClipStages
 from plait.jobs.dedup_stages import DedupStages, Stored
 from plait.jobs.engine import Engine
@@ -92,10 +94,16 @@ class Flow:
         return self._note(stage, done)
 
     def _shuffle(self, shuffle: Shuffle) -> list[Receipt]:
+        merged = [Source(tuple(self._merged(source.files)), source.side) for source in shuffle.sources]
+        shuffle = replace(shuffle, sources=tuple(merged), planned=shuffle.size)
         self.watcher.stage(shuffle.stage.name, len(shuffle.parts()))
         done = self.engine.shuffle(shuffle, self.watcher.unit)
         self.watcher.end(shuffle.stage.name)
         return self._note(shuffle.stage, done)
+
+    def _merged(self, files: Sequence[Output]) -> Sequence[Output]:
+        """Files of tables, the small ones merged where they are many; asked again for the same files, it finds them."""
+        return merging.merged(files, partial(self._units, self._stage("merge", "merge:merge_files")))
 
     def _note(self, stage: Stage, done: list[Receipt]) -> list[Receipt]:
         self.receipts.setdefault(stage.name, []).extend(done)
@@ -124,12 +132,11 @@ class Flow:
     def run(self) -> list[Receipt]:
         """All stages; the receipts of the shards."""
         extracted = self._extract()
-        documents = tables(extracted, "documents")
         self.survivors = survivors = self._deduplication().dedup(tables(extracted, "keys"))
         if not survivors:
             return []
         self._cut(survivors)
-        ordered = self._ordered(documents, survivors)
+        ordered = self._ordered(tables(extracted, "documents"), survivors)
         found: list[Output] = []
         if self.options.images != "none":
             found = self._images(ordered, self._locators(extracted))
@@ -156,8 +163,8 @@ class Flow:
             return []
         self._cut(documents)
         ordered = self._order(documents, ())
-        found = self._images(ordered, tables(shards, "locators"), packs_of(shards), tables(shards, "scores"))
-        return self._assemble(ordered, found)
+        held = tables(shards, "locators"), packs_of(shards), tables(shards, "scores")
+        return self._assemble(ordered, self._images(ordered, *held))
 
     def refilter(self, again: Beginning) -> list[Receipt]:
         """The shards of a corpus under another recipe, from what it retained; the receipts of the new shards.
@@ -240,11 +247,9 @@ class Flow:
         self, name: str, function: str, outputs: list[Output], table: str, extra: Mapping[str, Json] | None = None
     ) -> list[Output]:
         """A stage of a single unit that reads all files of a table."""
-        paths: list[Json] = [output.path for output in sorted(outputs, key=lambda output: output.path)]
-        inputs = (
-            identity(*sorted(output.sha256 for output in outputs)),
-            *(f"{k}={v}" for k, v in (extra or {}).items()),
-        )
+        files = self._merged(outputs)
+        paths: list[Json] = [*sorted(output.path for output in files)]
+        inputs = (identity(*sorted(output.sha256 for output in files)), *(f"{k}={v}" for k, v in (extra or {}).items()))
         unit = Unit(inputs, name, {"paths": paths, **(extra or {})})
         return tables(self._units(self._stage(name, function), [unit]), table)
 
@@ -331,8 +336,8 @@ class Flow:
         for receipt in self._units(stage, units):
             packs = [output for output in receipt.outputs if output.table.startswith("pack-")]
             spent = fetch.journal_folder(stage.name, receipt.unit)
-            pairs = zip(packs, receipt.tables("index"), strict=True)
-            scored += [pack_unit(receipt, pack, index, spent=spent) for pack, index in pairs]
+            for pack, index in zip(packs, receipt.tables("index"), strict=True):
+                scored.append(pack_unit(receipt, pack, index, spent=spent))
         return scored
 
     def _scores(self, packs: Sequence[Unit]) -> list[Output]:
@@ -356,15 +361,14 @@ class Flow:
         identical = self._stage("count_identical", "clusters:count_identical")
         counted = self._shuffle(Shuffle(identical, (Source(tuple(rows)),), images.IMAGE, images.IMAGE_ORDER))
         radius: dict[str, Json] = {"radius": self.recipe.images.hamming_radius}
-        if self.stored.leaders:
-            radius["leaders"] = [output.path for output in self.stored.leaders]
+        radius |= {"leaders": [output.path for output in self.stored.leaders]} if self.stored.leaders else {}
         found = self._one("cluster_images", "clusters:cluster", tables(counted, "hashes"), "clusters", radius)
         attach = self._stage("attach_clusters", "clusters:attach_clusters")
         sources = (Source(tuple(found), 0), Source(tuple(tables(counted, "images")), 1))
         grouped = self._shuffle(Shuffle(attach, sources, clusters.CLUSTER_IN, images.ATTACH_ORDER))
         rank = self._stage("count_similar", "images:rank")
-        files = (*tables(grouped, "images"), *self.stored.counts)
-        return tables(self._shuffle(Shuffle(rank, (Source(files),), images.IMAGE, images.IMAGE_ORDER)), "images")
+        source = Source((*tables(grouped, "images"), *self.stored.counts))
+        return tables(self._shuffle(Shuffle(rank, (source,), images.IMAGE, images.IMAGE_ORDER)), "images")
 
     def _clip_stages(self, plan: ClipPlan) -> ClipStages:
         return ClipStages(plan, self.recipe, self.shards, self._stage, self._units, self._shuffle)

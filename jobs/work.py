@@ -120,6 +120,8 @@ class Shuffle:
             read, and do not travel. None of them: all rows are kept.
         space: first and last+1 value of the key.
         cuts: part boundaries must lie on multiples of the key space over ``cuts`` (shards); 0: anywhere.
+        planned: bytes that the number of parts is computed from; None: those of the sources. It is kept where small
+            files are merged, so that merging changes no part.
     """
 
     stage: Stage
@@ -129,11 +131,18 @@ class Shuffle:
     only: tuple[Listed, ...] = ()
     space: tuple[int, int] = KEYS
     cuts: int = 0
+    planned: int | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes that the number of parts is computed from."""
+        if self.planned is not None:
+            return self.planned
+        return sum(output.bytes for source in self.sources for output in source.files)
 
     def parts(self) -> list[tuple[int, int]]:
         """Key ranges (first, last+1) of the parts, from the bytes of the sources alone."""
-        size = sum(output.bytes for source in self.sources for output in source.files)
-        wanted = max(1, -(-size // FAN_OUT_BYTES))
+        wanted = max(1, -(-self.size // FAN_OUT_BYTES))
         low, high = self.space
         steps = self.cuts or wanted
         wanted = min(wanted, steps)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import fsspec
 import pytest
 
-from plait.jobs import Options, audit, build, work
+from plait.jobs import Options, audit, build, merging, work
 from plait.jobs.engines import EngineChoice
 from plait.jobs.store import Store
 from plait.schemas.errors import ConfigError
@@ -41,9 +41,10 @@ EVERY = 41  # requests to the object store between two faults
 
 @pytest.fixture(scope="module", autouse=True)
 def small_parts() -> Iterator[None]:
-    """Relational steps in several parts, though the archives are small."""
+    """Relational steps in several parts and of merged files, though the archives are small and few."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(work, "FAN_OUT_BYTES", 40_000)
+        patch.setattr(merging, "MANY", 4)
         yield
 
 
