@@ -1,395 +1,157 @@
 """Loaders side by side over one corpus: container-only documents/s, images/s end to end, resume, memory.
 
-    python benchmarks/loader.py --make /tmp/bench-corpus --documents 1500 --photos FOLDER
-    python benchmarks/loader.py --corpus /tmp/bench-corpus --seconds 10 --repeats 3
+    make readers
+    python benchmarks/loader.py --make /tmp/bench-corpus --documents 4000 --photos FOLDER
+    python benchmarks/loader.py --corpus /tmp/bench-corpus --seconds 8 --repeats 3
+    python benchmarks/loader.py --corpus /tmp/bench-corpus --only resume memory
 
-Every system gives RGB uint8 224 x 224 in batches of 32 lists; torch uses one thread; the order of the systems is
-shuffled in each repeat; figures are medians with the least and the greatest. The decode-only ceiling is one process
-over the same bytes in memory. Systems that are not installed are left out and named.
+Every measurement is a process of its own, one thread each and one for every worker, on an endless shuffled stream
+whose clock starts with the second batch, so imports, opening and epochs' ends are in nobody's rate; the first batch is
+told by itself. Every system gives batches of 32 documents with RGB uint8 of 224 x 224, or bytes. The order of the runs
+is drawn anew for each repeat; figures are medians with the least and the greatest. The decode-only ceilings are
+processes that do nothing else, measured among the others. Energon and MosaicML streaming run in the environment of
+`make readers`; a system that is not installed is left out and named. `--cold` drops the corpus from the page cache
+before each run.
 """
 
 from __future__ import annotations
 
 import argparse
-import gc
-import hashlib
-import io
 import json
+import os
 import random
-import resource
 import statistics
-import time
-from collections.abc import Callable, Iterator
+import subprocess
+import sys
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
+HERE = Path(__file__).parent
+READERS_PYTHON = HERE.parent / ".venv-readers/bin/python"
+READERS = ("mds", "energon")  # whose pins clash with ours
+SYSTEMS = ("plait", "plait, no CRC", "webdataset", "webdataset, our decoder", "datasets", "mds", "energon")
+DECODERS = ("plait", "Pillow")
 
-SIDE = 224
-BATCH = 32
-
-
-def make(folder: Path, documents: int, photos: Path | None) -> None:
-    """A corpus of photographs of about 0.3 megapixels and 70 KB, 0 to 5 a document, as loaders.md D measured on."""
-    import pyarrow as pa
-
-    from plait.pipeline.publish import write_corpus
-    from plait.schemas import ids
-    from plait.schemas.manifest import Manifest, RecipeRecord, Totals
-    from plait.schemas.shards import shard_schema
-
-    rng = np.random.default_rng(0)
-    found = (
-        sorted(path for path in photos.rglob("*") if path.suffix in (".jpg", ".jpeg") and "corrupt" not in path.name)
-        if photos
-        else []
-    )
-    sources = [Image.open(path).convert("RGB") for path in found[:40]]
-    if not sources:
-        noise = [rng.integers(0, 255, (60, 80, 3), dtype=np.uint8) for _ in range(20)]
-        sources = [Image.fromarray(pixels).resize((800, 600), Image.Resampling.BICUBIC) for pixels in noise]
-
-    def picture(number: int) -> bytes:
-        source = sources[number % len(sources)]
-        draw = np.random.default_rng(number)
-        zoom = draw.uniform(0.6, 0.95)
-        left, top = draw.uniform(0, 1 - zoom, 2)
-        box = (source.width * left, source.height * top, source.width * (left + zoom), source.height * (top + zoom))
-        scaled = source.crop(tuple(map(int, box))).resize((640, 480), Image.Resampling.BICUBIC)
-        file = io.BytesIO()
-        scaled.save(file, "jpeg", quality=88)
-        return file.getvalue()
-
-    schema = shard_schema({"words": pa.float64()})
-    rows = []
-    count = 0
-    for number in range(documents):
-        doc_id = ids.doc_id(f"http://bench.example/{number}", 0, b"")
-        texts, cells, infos = ["word " * 120], [None], [None]
-        for _ in range(number % 6):
-            data = picture(count)
-            count += 1
-            digest = hashlib.sha256(data).digest()
-            texts += [None, "word " * 120]
-            cells += [{"bytes": data, "path": f"{digest.hex()}.jpg"}, None]
-            info = {
-                "url": "http://x",
-                "sha256": digest,
-                "bytes": len(data),
-                "format": "jpeg",
-                "width": 640,
-                "height": 480,
-            }
-            infos += [info, None]
-        row = {
-            "doc_id": doc_id,
-            "order_key": ids.order_key(doc_id),
-            "url": f"http://bench.example/{number}",
-            "lang": "en",
-        }
-        tags = [None if text is None else "p" for text in texts]
-        rows.append({**row, "texts": texts, "tags": tags, "images": cells, "image_info": infos, "words": 1.0})
-    rows.sort(key=lambda row: (row["order_key"], row["doc_id"]))
-    size = -(-len(rows) // 4)
-    shards = [
-        [pa.RecordBatch.from_pylist(part[at : at + 64], schema=schema) for at in range(0, len(part), 64)]
-        for part in (rows[start : start + size] for start in range(0, len(rows), size))
-    ]
-    empty = Manifest("bench", RecipeRecord("bench", "{}", ""), "", Totals(), formats=("parquet", "webdataset"))
-    made = write_corpus(folder, schema, shards, empty)
-    to_mds(folder, rows)
-    print(f"{made.totals.documents} documents, {made.totals.images} images, {made.totals.image_bytes / 1e6:.0f} MB")
+Run = tuple[str, str, int, bool]  # what, system, workers, decode
+Found = dict[Run, list[dict[str, float]]]
 
 
-def to_mds(folder: Path, rows: list[dict]) -> None:
+def measured(run: Run, corpus: Path, seconds: float) -> dict[str, float]:
+    """One measurement.
+
+    Raises:
+        RuntimeError: it failed: the last line that it said.
+    """
+    what, system, workers, decode = run
+    python = READERS_PYTHON if system in READERS else Path(sys.executable)
+    words = [str(python), str(HERE / "loader_run.py"), what, str(corpus), system, "--workers", str(workers)]
+    words += ["--seconds", str(seconds), *(["--decode"] if decode else [])]
+    path = os.pathsep.join(filter(None, (str(HERE.parent / "tests/loader"), os.environ.get("PYTHONPATH"))))
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
     try:
-        from plait.loader.export import export
-    except ImportError:
+        done = subprocess.run(words, capture_output=True, text=True, env=environment, check=False, timeout=300)
+    except FileNotFoundError as error:
+        raise RuntimeError(f"{error}: make readers") from error
+    if done.returncode:
+        raise RuntimeError(done.stderr.strip().splitlines()[-1])
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def forgotten(corpus: Path) -> None:
+    """Drops the corpus' files from the page cache."""
+    for path in corpus.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def print_rates(found: Found, unit: str) -> None:
+    """A table of one of the two units, and what of it the others and the ceiling are."""
+    decode = unit == "images"
+    rows = sorted((run for run in found if run[0] == "rate" and run[3] == decode), key=lambda run: (run[2], run[1]))
+    if not rows:
         return
-    export(str(folder), folder / "mds", "mds")
-
-
-def resized(data: bytes) -> np.ndarray:
-    """What the others' users write: Pillow, whole, resized."""
-    image = Image.open(io.BytesIO(data)).convert("RGB").resize((SIDE, SIDE), Image.Resampling.BILINEAR)
-    return np.asarray(image)
-
-
-def loader_of(dataset: object, workers: int) -> Iterator[list]:
-    import torch
-    from torch.utils.data import DataLoader
-
-    torch.set_num_threads(1)
-    options = {"prefetch_factor": 2} if workers else {}
-    return iter(DataLoader(dataset, batch_size=BATCH, num_workers=workers, collate_fn=list, **options))
-
-
-def plait_unchecked(folder: Path, workers: int, decode: bool) -> Iterator[list]:
-    return plait_stream(folder, workers, decode, check_pages=False)
-
-
-def plait_stream(folder: Path, workers: int, decode: bool, check_pages: bool = True) -> Iterator[list]:
-    from plait.loader import Corpus, InterleavedDataset, Order, Resize, SampleRecipe, Source
-
-    pixels = Resize(SIDE) if decode else None
-    order = Order((Source(Corpus(folder, check_pages=check_pages)),), seed=1, window=256)
-    return loader_of(InterleavedDataset(order, SampleRecipe(pixels=pixels)), workers)
-
-
-def plait_images(sample: object) -> int:
-    return sum(not isinstance(node, str) for node in sample.nodes)  # type: ignore[attr-defined]
-
-
-def webdataset_stream(folder: Path, workers: int, decode: bool) -> Iterator[list]:
-    import webdataset
-
-    shards = [str(path) for path in sorted((folder / "webdataset").glob("*.tar"))]
-    dataset = webdataset.WebDataset(shards, shardshuffle=100, seed=1).shuffle(256)
-    return loader_of(dataset.map(lambda sample: _members(sample, decode)), workers)
-
-
-def _members(sample: dict, decode: bool) -> list:
-    document = json.loads(sample["json"])
-    pictures = [None if field is None else sample[field] for field in document["images"]]
-    return [
-        text if picture is None else (resized(picture) if decode else picture)
-        for text, picture in zip(document["texts"], pictures, strict=True)
-    ]
-
-
-def listed_images(sample: list) -> int:
-    return sum(node is not None and not isinstance(node, str) for node in sample)
-
-
-def datasets_stream(folder: Path, workers: int, decode: bool) -> Iterator[list]:
-    import datasets
-
-    files = [str(path) for path in sorted((folder / "data").iterdir())]
-    loaded = datasets.load_dataset("parquet", data_files=files, split="train", streaming=True)
-    loaded = loaded.cast_column("images", datasets.List(datasets.Image(decode=False)))
-    loaded = loaded.select_columns(["texts", "images"]).shuffle(seed=1, buffer_size=256)
-    return loader_of(
-        loaded.map(lambda row: {"nodes": _cells(row, decode)}, remove_columns=["texts", "images"]), workers
-    )
-
-
-def _cells(row: dict, decode: bool) -> list:
-    pictures = [cell and cell["bytes"] for cell in row["images"]]
-    return [
-        text if picture is None else (resized(picture) if decode else picture)
-        for text, picture in zip(row["texts"], pictures, strict=True)
-    ]
-
-
-def datasets_images(sample: dict) -> int:
-    return listed_images(sample["nodes"])
-
-
-def mds_stream(folder: Path, workers: int, decode: bool) -> Iterator[list]:
-    from streaming import StreamingDataset
-
-    class Interleaved(StreamingDataset):
-        def __getitem__(self, at: int) -> list:
-            row = super().__getitem__(at)
-            pictures = row["images"]
-            slots = iter(pictures)
-            return [
-                text if text is not None else _from_pil(next(slots), decode)
-                for text, kept in zip(row["texts"], row["slots"], strict=True)
-                if text is not None or kept
-            ]
-
-    import streaming.base.util
-
-    streaming.base.util.clean_stale_shared_memory()
-    dataset = Interleaved(local=str(folder / "mds"), shuffle=True, shuffle_seed=1, batch_size=BATCH)
-    return loader_of(dataset, workers)
-
-
-def _from_pil(image: Image.Image, decode: bool) -> object:
-    if not decode:
-        return image
-    return np.asarray(image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BILINEAR))
-
-
-def energon_stream(folder: Path, workers: int, decode: bool) -> Iterator[list]:
-    from megatron.energon import WorkerConfig, get_loader, get_val_dataset
-
-    config = WorkerConfig(rank=0, world_size=1, num_workers=workers)
-    dataset = get_val_dataset(
-        str(folder / "webdataset"), split_part="train", worker_config=config, batch_size=None, auto_decode=False
-    )
-    held: list = []
-    for sample in get_loader(dataset):
-        held.append(
-            [node if isinstance(node, str) else (resized(node) if decode else node) for node in sample.sequence]
-        )
-        if len(held) == BATCH:
-            yield held
-            held = []
-
-
-SYSTEMS: dict[str, tuple[Callable[[Path, int, bool], Iterator[list]], Callable[..., int]]] = {
-    "plait": (plait_stream, plait_images),
-    "plait, no CRC": (plait_unchecked, plait_images),
-    "webdataset": (webdataset_stream, listed_images),
-    "datasets": (datasets_stream, datasets_images),
-    "mds": (mds_stream, listed_images),
-    "energon": (energon_stream, listed_images),
-}
-
-
-def measure(name: str, folder: Path, workers: int, decode: bool, seconds: float) -> dict[str, float]:
-    """Documents/s and images/s, epoch after epoch, for ``seconds`` (of CPU, without workers), imports left out."""
-    stream, images_of = SYSTEMS[name]
-    documents = images = 0
-    gc.collect()
-    begin = time.perf_counter()
-    warm = stream(folder, workers, decode)
-    next(warm)
-    first = time.perf_counter() - begin
-    del warm  # what was imported and opened for it stays
-    gc.collect()
-    begin, cpu_before = time.perf_counter(), cpu_seconds()
-    clock = time.perf_counter if workers else cpu_seconds  # a busy machine does not make a run shorter
-    until = clock() + seconds
-    while clock() < until:
-        batches = stream(folder, workers, decode)
-        for batch in batches:
-            documents += len(batch)
-            images += sum(images_of(sample) for sample in batch)
-            if clock() >= until:
-                break
-        del batches  # ends the workers, whose time counts
-        gc.collect()
-    took, cpu = time.perf_counter() - begin, cpu_seconds() - cpu_before
-    return {
-        "documents/s": documents / took,
-        "images/s": images / took,
-        "documents/CPU-s": documents / cpu,
-        "images/CPU-s": images / cpu,
-        "first batch s": first,
-    }
-
-
-def cpu_seconds() -> float:
-    """Of this process and of the workers that have ended: what another program's load changes little."""
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(one.ru_utime + one.ru_stime for one in used)
-
-
-def ceiling(folder: Path, seconds: float) -> dict[str, float]:
-    """Images/CPU-s of one process that only decodes: plait's decoder, and Pillow with a resize."""
-    from plait.loader import Corpus, Resize
-
-    data = [bytes(p.data) for document in Corpus(folder).head(200) for p in document.images if p.data]
-    found = {}
-    for name, decode in (("plait", Resize(SIDE).apply), ("pillow", resized)):
-        begin, count = cpu_seconds(), 0
-        while cpu_seconds() - begin < seconds:
-            for picture in data:
-                decode(picture)
-            count += len(data)
-        found[name] = count / (cpu_seconds() - begin)
-    return found
-
-
-def resume(folder: Path) -> dict[str, float]:
-    """Seconds to the first sample: cold, and resumed at 90% of an epoch."""
-    from plait.loader import Corpus, InterleavedDataset, Order, Resize, SampleRecipe, Source
-
-    def dataset() -> InterleavedDataset:
-        order = Order((Source(Corpus(folder)),), seed=1, window=256)
-        return InterleavedDataset(order, SampleRecipe(pixels=Resize(SIDE)))
-
-    used = dataset()
-    progress = used.progress()
-    stop = int(used.order.documents * 0.9)
-    for number, sample in enumerate(used):
-        if number == stop:
-            break
-        progress.used(sample.positions)
-    state = json.dumps(progress.state_dict())
-    cold, resumed = [], []
-    for _ in range(5):
-        for times, load in ((cold, False), (resumed, True)):
-            fresh = dataset()
-            begin = time.perf_counter()
-            if load:
-                fresh.load_state_dict(json.loads(state))
-            next(iter(fresh))
-            times.append(time.perf_counter() - begin)
-    return {
-        "cold s": statistics.median(cold), "resumed at 90% s": statistics.median(resumed), "state bytes": len(state),
-    }  # fmt: skip
-
-
-def memory(folder: Path, epochs: int = 3) -> list[int]:
-    """Resident MiB at the end of each epoch, mapped shards included."""
-    import psutil
-
-    from plait.loader import Corpus, InterleavedDataset, Order, Resize, SampleRecipe, Source
-
-    dataset = InterleavedDataset(
-        Order((Source(Corpus(folder)),), seed=1, window=256), SampleRecipe(pixels=Resize(SIDE))
-    )
-    found = []
-    for epoch in range(epochs):
-        dataset.set_epoch(epoch)
-        for _ in dataset:
-            pass
-        found.append(psutil.Process().memory_info().rss >> 20)
-    return found
+    heads = ("median/s", "least", "most", "per CPU-s", "first s")
+    print(f"\n{unit:24} {'workers':>7} " + " ".join(f"{head:>9}" for head in heads))
+    medians: dict[tuple[str, int], tuple[float, float]] = {}
+    for run in rows:
+        _, system, workers, _ = run
+        rates = [one[f"{unit}/s"] for one in found[run]]
+        cpu = statistics.median(one[f"{unit}/CPU-s"] for one in found[run])
+        first = statistics.median(one["first batch s"] for one in found[run])
+        medians[system, workers] = statistics.median(rates), cpu
+        figures = f"{statistics.median(rates):9.0f} {min(rates):9.0f} {max(rates):9.0f} {cpu:9.0f} {first:9.2f}"
+        print(f"{system:24} {workers:7} {figures}")
+    ceilings = found.get(("ceiling", "plait", 0, True), [])
+    for (system, workers), (rate, cpu) in sorted(medians.items(), key=lambda item: item[0][1]):
+        if system != "plait":
+            continue
+        others = {
+            name: rates
+            for (name, number), rates in medians.items()
+            if number == workers and not name.startswith("plait") and "our decoder" not in name
+        }
+        said = f"workers {workers}: plait"
+        if others:
+            best = max(others, key=lambda name: others[name][0])
+            frugal = max(others, key=lambda name: others[name][1])
+            said += f" is {rate / others[best][0]:.2f} x {best}; per CPU-s {cpu / others[frugal][1]:.2f} x {frugal}"
+        if decode and ceilings:
+            alone = statistics.median(one["images/s"] for one in ceilings)
+            alone_cpu = statistics.median(one["images/CPU-s"] for one in ceilings)
+            said += (
+                f"; {rate / (max(workers, 1) * alone):.0%} of its decode-only ceiling, per CPU-s {cpu / alone_cpu:.0%}"
+            )
+        print(said)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--make", type=Path)
-    parser.add_argument("--documents", type=int, default=1500)
+    parser.add_argument("--documents", type=int, default=4000)
     parser.add_argument("--photos", type=Path)
     parser.add_argument("--corpus", type=Path)
-    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--seconds", type=float, default=8)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--workers", type=int, nargs="*", default=[0, 1, 2])
-    parser.add_argument("--systems", nargs="*", default=list(SYSTEMS))
+    parser.add_argument("--systems", nargs="*", default=list(SYSTEMS), choices=SYSTEMS)
+    kinds = ("documents", "images", "resume", "memory")
+    parser.add_argument("--only", nargs="*", default=list(kinds), choices=kinds)
+    parser.add_argument("--cold", action="store_true")
     given = parser.parse_args()
     if given.make:
-        make(given.make, given.documents, given.photos)
+        from loader_corpus import make
+
+        print(make(given.make, given.documents, given.photos))
         return
-    results: dict[tuple[str, int, bool], list[dict[str, float]]] = {}
+    rates = [decode for decode, kind in ((False, "documents"), (True, "images")) if kind in given.only]
+    runs: list[Run] = [
+        ("rate", name, workers, decode) for name in given.systems for workers in given.workers for decode in rates
+    ]
+    if "images" in given.only:
+        runs += [("ceiling", name, 0, True) for name in DECODERS]
+    runs += [(kind, "plait", 0, True) for kind in ("resume", "memory") if kind in given.only]
+    found: Found = {}
     missing: dict[str, str] = {}
-    runs = [(name, workers, decode) for name in given.systems for workers in given.workers for decode in (False, True)]
-    for _ in range(given.repeats):
+    for repeat in range(given.repeats):
         random.shuffle(runs)
-        for name, workers, decode in runs:
-            if name in missing:
+        for run in runs:
+            if run[1] in missing or (run[0] == "memory" and repeat):
                 continue
+            if given.cold:
+                forgotten(given.corpus)
             try:
-                results.setdefault((name, workers, decode), []).append(
-                    measure(name, given.corpus, workers, decode, given.seconds)
-                )
-            except (ImportError, FileNotFoundError) as error:
-                missing[name] = str(error)
+                found.setdefault(run, []).append(measured(run, given.corpus, given.seconds))
+            except RuntimeError as error:
+                missing[run[1]] = str(error)
     for name, why in missing.items():
         print(f"{name} is left out: {why}")
-    heads = ("median/s", "least", "most", "per CPU-s", "first s")
-    print(f"{'system':13} {'workers':>7} {'what':>10} " + " ".join(f"{head:>9}" for head in heads))
-    for (name, workers, decode), found in sorted(
-        results.items(), key=lambda item: (item[0][2], item[0][1], item[0][0])
-    ):
-        unit = "images" if decode else "documents"
-        rates = [one[f"{unit}/s"] for one in found]
-        cpu = statistics.median(one[f"{unit}/CPU-s"] for one in found)
-        first = statistics.median(one["first batch s"] for one in found)
-        print(
-            f"{name:13} {workers:7} {unit:>10} {statistics.median(rates):9.0f} {min(rates):9.0f} {max(rates):9.0f} "
-            f"{cpu:9.0f} {first:9.2f}"
-        )
-    if "plait" in given.systems:
-        limit = ceiling(given.corpus, given.seconds / 2)
-        print("decode only, images/CPU-s, one process:", {name: round(rate) for name, rate in limit.items()})
-        print("resume:", {name: round(value, 3) for name, value in resume(given.corpus).items()})
-        print("resident MiB after each epoch:", memory(given.corpus))
+    print_rates(found, "documents")
+    print_rates(found, "images")
+    for what, name, _, _ in sorted(run for run in found if run[0] != "rate"):
+        ones = found[what, name, 0, True]
+        medians = {key: round(statistics.median(one[key] for one in ones), 3) for key in ones[0]}
+        print(f"{what}, {name}: {medians}")
 
 
 if __name__ == "__main__":
