@@ -84,6 +84,7 @@ class Stages(Silent):
         self.whole: Counter[str] = Counter()
         self.units: Counter[str] = Counter()
         self.longest: Counter[str] = Counter()
+        self.written: Counter[str] = Counter()  # bytes of each table of the units that read archives
         self._began = 0.0
 
     def stage(self, name: str, units: int) -> None:
@@ -92,6 +93,9 @@ class Stages(Silent):
     def unit(self, receipt: Receipt) -> None:
         self.units[receipt.stage] += receipt.cost.cpu_s
         self.longest[receipt.stage] = max(self.longest[receipt.stage], receipt.cost.wall_s)
+        if receipt.stage == "extract":
+            for output in receipt.outputs:
+                self.written[output.table] += output.bytes
 
     def end(self, name: str) -> None:
         self.whole[name] += tree_cpu() - self._began
@@ -182,6 +186,8 @@ def print_run(name: str, done: Run, base: Run) -> None:
             f"  {stage:20} {cpu:8.1f} {ratio:8.2f} {done.stages.units[stage]:9.1f} {done.stages.longest[stage]:11.1f} s"
         )
     print(f"  {'all stages':20} {done.cpu:8.1f} {done.cpu / base.cpu:8.2f} {sum(done.stages.units.values()):9.1f}")
+    tables = ", ".join(f"{table} {size / documents:.0f}" for table, size in done.stages.written.most_common())
+    print(f"  written by extract, B a document: {tables}")
     moved = done.moved
     text = moved.pop(TEXT_STAGE, 0)
     keys = sum(moved.values())

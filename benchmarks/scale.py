@@ -2,6 +2,8 @@
 
     python benchmarks/scale.py
     python benchmarks/scale.py --units 90000 --workers 2000 --mean-s 1100 --node-mtbf-h 400
+    python benchmarks/scale.py --page-ms 20      what a month costs at this rate is printed last (`Month`)
+
 
 One stage of independent units (an archive each) is drawn from the durations given and run by a list of workers, as an
 engine's scheduler does: the next unit goes to the first free worker. A node that is lost takes its running units with
@@ -127,6 +129,86 @@ def simulate(cluster: Cluster, seed: int) -> Outcome:
     return Outcome(times[-1], times[int(len(times) * 0.99)], busy, useful, lost, copies, failed)
 
 
+@dataclass(frozen=True)
+class Month:
+    """A crawl of Common Crawl's size, and what each part of it takes.
+
+    Attributes:
+        archives: of it; assumed.
+        archive_bytes: of one, compressed; assumed.
+        pages: of it; assumed (26,700 an archive).
+        text_share: of the pages that the text rules keep (OmniCorpus, figure 2).
+        near_share: of the pages that deduplication leaves (the same).
+        images: of the documents that are left (the same: 2.97 a document at the end, 60% kept by the image filters).
+        page_ms: of CPU a page, reading to keys (`benchmarks/engines.py build`).
+        document_bytes: that extraction writes for a page that the text rules keep (the same).
+        key_bytes: that deduplication is given for each (the same).
+        dedup_rate: documents a CPU second through all steps of deduplication (`benchmarks/dedup.py scale`).
+        image_ms: of CPU a picture, decoding, hashes, scores (`benchmarks/images.py hashes`).
+        image_bytes: of one; assumed.
+        shard_rate: documents a CPU second, assembled and written (`benchmarks/shards.py`).
+        clip_rate: pictures a second and GPU (OmniCorpus, figure 2).
+        cpu_hour: dollars for a vCPU: c5.24xlarge on demand, $4.08 for 96 (EC2 Auto Scaling's user guide, an example).
+        gpu_hour: dollars for an A100: p4d.24xlarge on demand, $32.77 for 8 (as of 2024).
+    """
+
+    archives: int = 90_000
+    archive_bytes: float = 1e9
+    pages: float = 2.4e9
+    text_share: float = 0.106
+    near_share: float = 0.011
+    images: float = 131e6
+    page_ms: float = 20.0
+    document_bytes: float = 6_200.0
+    key_bytes: float = 267.0
+    dedup_rate: float = 1_000.0
+    image_ms: float = 10.0
+    image_bytes: float = 100e3
+    shard_rate: float = 1_183.0
+    clip_rate: float = 113.0
+    cpu_hour: float = 4.08 / 96
+    gpu_hour: float = 32.77 / 8
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one part of a month takes: hours of CPU and GPU; bytes read, moved by a shuffle, written."""
+
+    name: str
+    cpu_h: float = 0.0
+    gpu_h: float = 0.0
+    read: float = 0.0
+    moved: float = 0.0
+    written: float = 0.0
+
+
+def steps(month: Month) -> list[Step]:
+    """The parts of a month, in order. What the shuffles of pictures' rows move is not among them."""
+    kept, left = month.pages * month.text_share, month.pages * month.near_share
+    documents, keys = kept * month.document_bytes, kept * month.key_bytes
+    text, pictures = left * month.document_bytes, month.images * month.image_bytes
+    crawl = month.archives * month.archive_bytes
+    return [
+        Step("read, extract, text", month.pages * month.page_ms / 3.6e6, 0, crawl, 0, documents + keys),
+        Step("deduplicate", kept / month.dedup_rate / 3600, 0, keys, keys, left * month.key_bytes),
+        Step("order", 0, 0, documents, 24 * left + text, text),
+        Step("pictures: decode, score", month.images * month.image_ms / 3.6e6, 0, pictures, 0, pictures),
+        Step("pictures: CLIP", 0, month.images / month.clip_rate / 3600, pictures, 0, 0),
+        Step("assemble, write", left / month.shard_rate / 3600, 0, text + pictures, 0, text + pictures),
+    ]
+
+
+def print_month(month: Month) -> None:
+    print(f"\n{'a month':24} {'CPU-h':>8} {'GPU-h':>6} {'read':>9} {'moved':>9} {'written':>9} {'dollars':>8}")
+    rows = steps(month)
+    for step in rows:
+        dollars = step.cpu_h * month.cpu_hour + step.gpu_h * month.gpu_hour
+        size = "".join(f" {value / 1e12:6.2f} TB" for value in (step.read, step.moved, step.written))
+        print(f"{step.name:24} {step.cpu_h:8,.0f} {step.gpu_h:6,.0f}{size} {dollars:8,.0f}")
+    cpu, gpu = sum(step.cpu_h for step in rows), sum(step.gpu_h for step in rows)
+    print(f"{'all':24} {cpu:8,.0f} {gpu:6,.0f} {'':29} {cpu * month.cpu_hour + gpu * month.gpu_hour:8,.0f}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     base = Cluster()
@@ -135,6 +217,7 @@ def main() -> None:
     parser.add_argument("--mean-s", type=float, default=base.mean_s)
     parser.add_argument("--node-mtbf-h", type=float, default=base.node_mtbf_h)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--page-ms", type=float, default=Month.page_ms)
     args = parser.parse_args()
     base = replace(base, units=args.units, workers=args.workers, mean_s=args.mean_s, node_mtbf_h=args.node_mtbf_h)
     cases = {
@@ -155,6 +238,7 @@ def main() -> None:
             f"copies {runs[0].copies:5}, units given up {runs[0].failed}"
         )
     print(f"driver: {args.units * (RECEIPT_BYTES + UNIT_BYTES) / 1e6:.0f} MB of units and receipts")
+    print_month(Month(page_ms=args.page_ms))
 
 
 if __name__ == "__main__":

@@ -70,16 +70,22 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def ray_cluster(nodes: int) -> Iterator[Cluster]:
-    """A Ray cluster of one-CPU nodes, each with a raylet of its own; nobody is connected to it."""
+def ray_cluster(nodes: int, **head: object) -> Iterator[Cluster]:
+    """A Ray cluster of one-CPU nodes, each with a raylet of its own; nobody is connected to it.
+
+    Args:
+        nodes: how many.
+        head: more settings of the first one.
+    """
     from ray.cluster_utils import Cluster
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_worker_niceness", "0")  # else other work on the machine starves Ray's workers
         patch.setenv("RAY_usage_stats_enabled", "0")
-        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 200 << 20})
+        node = {"num_cpus": 1, "object_store_memory": 200 << 20}
+        cluster = Cluster(initialize_head=True, head_node_args={**node, **head})
         for _ in range(nodes - 1):
-            cluster.add_node(num_cpus=1, object_store_memory=200 << 20)
+            cluster.add_node(**node)
         try:
             yield cluster
         finally:
