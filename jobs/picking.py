@@ -90,13 +90,17 @@ def pick(index: str, limit: int | None, sample: float | None, known: Sequence[Ar
         limit: records at most.
         sample: share of the records. Both choose by a hash of (filename, offset): the choice looks random, is the same
             each time, and a smaller one is part of a larger.
-        known: archives to find filenames among, by their last part; none: filenames are below ``base``.
+        known: archives to find filenames among, by their last part, and by the whole where that is shared; none:
+            filenames are below ``base``.
         base: URL or path.
 
     Raises:
-        ConfigError: the index cannot be read, no record of it is taken, or a filename is not among the archives.
+        ConfigError: the index cannot be read, no record of it is taken, or a filename is not among the archives
+            or may be any of several.
     """
-    by_name = {archive.name: archive for archive in known}
+    by_name: dict[str, list[Archive]] = {}
+    for archive in known:
+        by_name.setdefault(archive.name, []).append(archive)
     archives: list[Archive] = []
     filenames: dict[str, str] = {}
     digests: dict[str, str] = {}
@@ -104,7 +108,7 @@ def pick(index: str, limit: int | None, sample: float | None, known: Sequence[Ar
         name = filename.rsplit("/", 1)[-1]
         if known and name not in by_name:
             raise ConfigError(f"--records {index} lists {filename}, which is not among the inputs: name it too")
-        archive = by_name.get(name) or _unseen(filename, name, end, base)
+        archive = _among(by_name[name], filename, index) if known else _unseen(filename, name, end, base)
         if archive.id in filenames:
             raise ConfigError(f"--records {index} lists {filenames[archive.id]} and {filename}, which are one archive")
         archives.append(archive)
@@ -113,6 +117,22 @@ def pick(index: str, limit: int | None, sample: float | None, known: Sequence[Ar
         raise ConfigError(f"--records {index}: no record is taken; ask for more with --sample or --limit")
     found = sorted(archives, key=lambda archive: (archive.name, archive.id))
     return Picked(index, limit, sample, tuple(found), filenames, digests)
+
+
+def _among(found: Sequence[Archive], filename: str, index: str) -> Archive:
+    """The archive of these, which have one name, that an index means: of several, its path tells.
+
+    Raises:
+        ConfigError: several of them may be meant.
+    """
+    ends = [archive for archive in found if f"/{archive.uri}".endswith(f"/{filename}")]
+    meant = found if len(found) == 1 else ends
+    if len(meant) != 1:
+        places = ", ".join(sorted(archive.uri for archive in found))
+        raise ConfigError(
+            f"--records {index} lists {filename}, which may be any of {places}: give one of them as input"
+        )
+    return meant[0]
 
 
 def _unseen(filename: str, name: str, end: int, base: str) -> Archive:

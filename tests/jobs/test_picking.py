@@ -123,6 +123,24 @@ def test_a_trial_is_part_of_a_larger_one(archives: list[Path], tmp_path: Path) -
     assert taken(sample=0.3, limit=2) < taken(sample=0.3)
 
 
+def test_archives_of_one_name_are_told_apart_by_their_folder(archives: list[Path], tmp_path: Path) -> None:
+    rows, inputs = [], []
+    for folder, archive in zip(("a", "b"), archives, strict=True):
+        place = tmp_path / "crawl" / folder / "part.warc.gz"
+        place.parent.mkdir(parents=True)
+        place.write_bytes(archive.read_bytes())
+        inputs.append(str(place))
+        rows += [{**row, "warc_filename": f"crawl/{folder}/part.warc.gz"} for row in _index([archive], ("page",))]
+    picked = Selection(tuple(inputs), records=_columnar(tmp_path / "i.parquet", rows)).picked()
+    assert picked is not None
+    assert {archive.uri: picked.filenames[archive.id] for archive in picked.archives} == {
+        inputs[0]: "crawl/a/part.warc.gz", inputs[1]: "crawl/b/part.warc.gz",
+    }  # fmt: skip
+    vague = _columnar(tmp_path / "vague.parquet", [{**rows[0], "warc_filename": "part.warc.gz"}])
+    with pytest.raises(ConfigError, match=r"may be any of .*a/part.warc.gz, .*b/part.warc.gz: give one"):
+        Selection(tuple(inputs), records=vague).picked()
+
+
 def test_what_is_no_index_is_refused(archives: list[Path], tmp_path: Path) -> None:
     pq.write_table(pa.table({"url": ["http://a.test/"]}), tmp_path / "other.parquet")
     (tmp_path / "text.cdxj").write_text("com,example)/ 2026 plain words\n")
