@@ -39,6 +39,7 @@ from plait.filters.scores import SCORES
 from plait.filters.vocabulary import Vocabulary, vocabulary
 from plait.pipeline.text import TextResult, apply_text
 from plait.schemas.documents import PAGE
+from plait.schemas.errors import RecordError
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 BATCH = 200
@@ -98,9 +99,11 @@ def documents(data: Path | None, count: int) -> list[str]:
             import gzip
 
             raw = gzip.decompress(raw)
-        text = "\n".join(node.text for node in extract_html(raw, "http://page.test/").nodes if node.text)
-        if text:
-            found.append(text)
+        try:
+            nodes = extract_html(raw, "http://page.test/").nodes
+        except RecordError:  # a page without content
+            continue
+        found.append("\n".join(node.text for node in nodes if node.text))
     return found
 
 
