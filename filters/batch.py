@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from plait.filters import characters
+from plait.filters.signs import signs
 from plait.filters.vocabulary import ALPHABETIC, PUNCTUATION, SYMBOLIC, TERMINAL, Vocabulary, Words, vocabulary
 
 
@@ -46,6 +47,7 @@ class Lines:
     words_with: Vocabulary
     _words: list[Words] = field(default_factory=list, repr=False)
     _classes: list[np.ndarray] = field(default_factory=list, repr=False)
+    _signs: list[np.ndarray] = field(default_factory=list, repr=False)
 
     @property
     def words(self) -> Words:
@@ -60,6 +62,13 @@ class Lines:
         if not self._classes:
             self._classes.append(characters.class_counts(self.texts))
         return self._classes[0]
+
+    @property
+    def signs(self) -> np.ndarray:
+        """Signs of boilerplate of every line by itself, as sets of bits (`plait.filters.signs`): int64."""
+        if not self._signs:
+            self._signs.append(signs(self.texts))
+        return self._signs[0]
 
     @cached_property
     def chars(self) -> np.ndarray:
@@ -85,6 +94,7 @@ class Lines:
             self.words_with,
             [words.take(kept) for words in self._words],
             [classes[kept] for classes in self._classes],
+            [found[kept] for found in self._signs],
         )
 
     def rearranged(self, fresh: list[str], order: np.ndarray, gap: np.ndarray) -> Lines:
@@ -99,7 +109,8 @@ class Lines:
         texts = [self.texts[place] if place < known else fresh[place - known] for place in order.tolist()]
         words = [have.joined(self.words_with.encode(fresh)).select(order) for have in self._words]
         classes = [np.concatenate([have, characters.class_counts(fresh)])[order] for have in self._classes]
-        return Lines(texts, gap, self.words_with, words, classes)
+        found = [np.concatenate([have, signs(fresh)])[order] for have in self._signs]
+        return Lines(texts, gap, self.words_with, words, classes, found)
 
     def merged(self, other: Lines, order: np.ndarray) -> Lines:
         """Lines picked from these and from others, counted on from these; what both have computed is kept."""
@@ -107,7 +118,8 @@ class Lines:
         texts = [self.texts[p] if p < known else other.texts[p - known] for p in order.tolist()]
         words = [a.joined(b).select(order) for a, b in zip(self._words, other._words, strict=False)]
         classes = [np.concatenate([a, b])[order] for a, b in zip(self._classes, other._classes, strict=False)]
-        return Lines(texts, np.concatenate([self.gap, other.gap])[order], self.words_with, words, classes)
+        found = [np.concatenate([a, b])[order] for a, b in zip(self._signs, other._signs, strict=False)]
+        return Lines(texts, np.concatenate([self.gap, other.gap])[order], self.words_with, words, classes, found)
 
 
 @dataclass(frozen=True)

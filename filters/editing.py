@@ -8,6 +8,7 @@ from operator import ne
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from plait.filters.batch import DocumentBatch, Lines, sums
 from plait.filters.edits import DOCUMENT_EDITS, EDITS
@@ -94,7 +95,8 @@ def _edited(documents: DocumentBatch, texts: list[str], edits: Sequence[str]) ->
         new = list(texts)
         if name in EDITS:
             edit = EDITS[name]
-            new = [edit(text) for text in texts]
+            for place in edit.places(texts):
+                new[place] = edit.apply(texts[place])
         else:
             tags = documents.nodes.field("tag").take(pa.array(documents.text_nodes)).to_pylist()
             for low, high in pairwise(offsets):
@@ -156,13 +158,12 @@ def apply_edits(documents: DocumentBatch, edits: Sequence[str]) -> tuple[Documen
     offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts[text_stays])])
     gap[offsets[:-1]] = 1
     gap[_first_of(np.repeat(owner, counts))] = 0
-    all_texts = documents.nodes.field("text").to_pylist()
-    nodes_changed = documents.text_nodes[changed].tolist()
-    for node, place in zip(nodes_changed, np.flatnonzero(changed).tolist(), strict=True):
-        all_texts[node] = texts[place]
+    edited = np.zeros(len(documents.nodes), bool)
+    edited[documents.text_nodes[changed]] = True
+    new = pa.array([texts[place] for place in np.flatnonzero(changed).tolist()], pa.string())
     node_stays = np.ones(len(documents.nodes), bool)
     node_stays[documents.text_nodes[~text_stays]] = False
-    nodes = _with_texts(documents.nodes, pa.array(all_texts, pa.string()))
+    nodes = _with_texts(documents.nodes, pc.replace_with_mask(documents.nodes.field("text"), pa.array(edited), new))
     lines_now = old.rearranged(fresh, order, gap.astype(np.int32))
     return _cut(documents, nodes, node_stays, text_stays, offsets, lines_now), changes, touched
 

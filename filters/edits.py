@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 _CITATION = re.compile(r"\[\d*\]|\[edit\]|\[citation needed\]")
 _URL = re.compile(r"(?:https?|ftp|file)://[^\s<>\"，。；！？]+|www\.[^\s<>\"，。；！？]+", re.IGNORECASE)
@@ -19,12 +20,12 @@ _LINE_ENDS = ".!?:;)'\"。！？：；）”’"
 
 def remove_citations(text: str) -> str:
     """Wikipedia's citation marks ([1], [edit], [citation needed]) are taken out. C4's code."""
-    return _CITATION.sub("", text).strip() if "[" in text else text
+    return _CITATION.sub("", text).strip()
 
 
 def remove_urls(text: str) -> str:
     """Addresses in running text are taken out. OmniCorpus, released English rules."""
-    return _URL.sub("", text).strip() if "://" in text or "www." in text or "WWW." in text else text
+    return _URL.sub("", text).strip()
 
 
 def trim_lines(text: str) -> str:
@@ -36,13 +37,11 @@ def trim_lines(text: str) -> str:
 
 def remove_video_label(text: str) -> str:
     """The label "[Video]" is taken out. OmniCorpus, released English rules."""
-    return text.replace("[Video]", "").strip() if "[Video]" in text else text
+    return text.replace("[Video]", "").strip()
 
 
 def join_broken_lines(text: str) -> str:
     """A line break that does not follow the end of a clause becomes a space. OmniCorpus, released English rules."""
-    if "\n" not in text:
-        return text
     parts: list[str] = []
     for line in text.split("\n"):
         if parts and parts[-1].rstrip()[-1:] not in ("", *_LINE_ENDS) and line.strip():
@@ -54,8 +53,6 @@ def join_broken_lines(text: str) -> str:
 
 def split_underlines(text: str) -> str:
     """15 or more underscores become a line break. OmniCorpus, released English rules."""
-    if "_" * 15 not in text:
-        return text
     return "\n".join(part for part in map(str.strip, _UNDERLINES.split(text)) if part)
 
 
@@ -87,8 +84,33 @@ def trim_unfinished(texts: Sequence[str]) -> list[str]:
     return result
 
 
-EDITS: dict[str, Callable[[str], str]] = {
-    edit.__name__: edit
-    for edit in (remove_citations, remove_urls, trim_lines, remove_video_label, join_broken_lines, split_underlines)
+class NodeEdit(NamedTuple):
+    """An edit of one text node.
+
+    Attributes:
+        apply: the text, edited.
+        marks: it applies to texts with one of these in them; to every text where there are none.
+    """
+
+    apply: Callable[[str], str]
+    marks: tuple[str, ...] = ()
+
+    def places(self, texts: Sequence[str]) -> list[int]:
+        """Index of the texts that it applies to, in order."""
+        if not self.marks:
+            return list(range(len(texts)))
+        return sorted({place for mark in self.marks for place, text in enumerate(texts) if mark in text})
+
+
+EDITS: dict[str, NodeEdit] = {
+    edit.apply.__name__: edit
+    for edit in (
+        NodeEdit(remove_citations, ("[",)),
+        NodeEdit(remove_urls, ("://", "www.", "WWW.")),
+        NodeEdit(trim_lines),
+        NodeEdit(remove_video_label, ("[Video]",)),
+        NodeEdit(join_broken_lines, ("\n",)),
+        NodeEdit(split_underlines, ("_" * 15,)),
+    )
 }
 DOCUMENT_EDITS: dict[str, Callable[[Sequence[str]], list[str]]] = {"trim_unfinished": trim_unfinished}

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 _IP_DIGITS = 7  # 3.2.1.4 is rather a section or a version; addresses of people have more digits
 EMAIL, PHONE, IP = "[EMAIL]", "[PHONE]", "[IP]"
@@ -18,6 +21,7 @@ _EMAIL = re.compile(r"(?<![\w.+-])(?:mailto:)?[\w][\w.+-]{0,63}@(?:[\w](?:[\w-]{
 _IPV4 = re.compile(r"(?<![\d.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?![\d.]*\d)")
 _IPV6 = re.compile(r"(?<![\w:.])(?:[0-9A-Fa-f]{1,4}:){2,7}(?::?[0-9A-Fa-f]{1,4}){1,6}(?![\w:])")
 _LONG_NUMBER = re.compile(r"\d[\d .\-/()\u00a0]{5,}\d")  # what every number of either kind has; cheap to rule out
+_SUSPECT = r"@|\p{Nd}[\p{Nd} .\-/()\x{a0}]{5,}\p{Nd}|:[^:]*:"  # RE2: every text that `masked` changes matches it
 _GAP = r"[ \u00a0.\-/]?"
 _PHONE = re.compile(
     r"(?<![\w+/=.-])(?:"
@@ -59,12 +63,20 @@ def masked(text: str) -> str:
     return text
 
 
-def masked_all(texts: Sequence[str | None]) -> tuple[list[str | None], int]:
-    """Every text masked, and how many of them that changed."""
-    found: list[str | None] = []
-    changed = 0
-    for text in texts:
-        new = masked(text) if text else text
-        changed += new != text
-        found.append(new)
-    return found, changed
+def masked_all(texts: pa.StringArray) -> tuple[pa.StringArray, int]:
+    """Every text masked (null stays null), and how many of them that changed.
+
+    One search over the batch finds the few texts that may hold any, and only those are looked at one by one.
+    """
+    suspect = np.flatnonzero(pc.fill_null(pc.match_substring_regex(texts, _SUSPECT), False))
+    places, fresh = [], []
+    for place, text in zip(suspect.tolist(), texts.take(pa.array(suspect)).to_pylist(), strict=True):
+        new = masked(text)
+        if new != text:
+            places.append(place)
+            fresh.append(new)
+    if not places:
+        return texts, 0
+    mask = np.zeros(len(texts), bool)
+    mask[places] = True
+    return pc.replace_with_mask(texts, pa.array(mask), pa.array(fresh, texts.type)), len(places)

@@ -18,6 +18,7 @@ ENDS = frozenset(",:;!?¿؟¡()[]{}<>_#*&。？！，、；：～·।،۔؛٪�
 _OPENING = ENDS | frozenset("§%=$£€¥฿₽﷼₴₠₡₢₣₤₥₦₧₨₩₪₫₭₮₯₰₱₲₳₵₶₷₸₹₺₻₼₾₿")
 _QUOTES = frozenset("'\"”“`‘´’‚„»«「」『』（）〔〕【】《》〈〉⟦⟧")
 _BEFORE_STOP = ENDS - frozenset("—–") | frozenset("%²-+")
+_PLAIN_ENDS = frozenset(",:;!?)\"”")
 _CURRENCY = re.compile(r"(?<=[0-9])(?:US\$|C\$|A\$|[$£€¥฿₽﷼₴₠-₿])$")
 _UNIT = re.compile(
     r"(?<=[0-9])(?:km[²³]?|m[²³]?|dm[²³]?|cm[²³]?|mm[²³]?|ha|µm|nm|yd|in|ft|kg|g|mg|µg|t|lb|oz|m/s|km/h|kmh|mph|[hk]?Pa"
@@ -289,6 +290,14 @@ def english_words(chunk: str) -> list[str]:
         return list(known[chunk])
     if chunk.isalpha():
         return [chunk]
+    body, last = chunk[:-1], chunk[-1]
+    if (
+        body.isalpha()
+        and body.isascii()
+        and body not in known
+        and (last in _PLAIN_ENDS or (last == "." and body[-1] >= "a"))
+    ):  # the most frequent case of what follows
+        return [body, last]
     if (
         chunk.isalnum()
         and not chunk[0].isdigit()

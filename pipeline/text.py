@@ -141,19 +141,15 @@ def _masked(batch: pa.RecordBatch) -> tuple[pa.RecordBatch, int]:
     for part in flat.type:
         values = flat.field(part.name)
         if part.name in ("text", "alt", "caption"):
-            texts, count = masked_all(values.to_pylist())
+            values, count = masked_all(values)
             changed += count
-            values = pa.array(texts, pa.string()) if count else values
         children.append(values)
-    titles, count = masked_all(batch.column("title").to_pylist())
+    titles, count = masked_all(batch.column("title"))
     if not changed and not count:
         return batch, 0
     offsets = pa.array(nodes.offsets.to_numpy() - nodes.offsets[0].as_py(), pa.int32())
     listed = pa.ListArray.from_arrays(offsets, pa.StructArray.from_arrays(children, fields=list(flat.type)))
-    columns = [
-        listed if name == "nodes" else pa.array(titles, pa.string()) if name == "title" else batch.column(name)
-        for name in PAGE.names
-    ]
+    columns = [listed if name == "nodes" else titles if name == "title" else batch.column(name) for name in PAGE.names]
     return pa.RecordBatch.from_arrays(columns, schema=PAGE), changed
 
 
