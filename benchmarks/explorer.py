@@ -3,7 +3,8 @@
     python benchmarks/explorer.py --documents 1_000_000 --folder /tmp/million
 
 The corpus has the rules and score columns of the recipe `omnicorpus`, values drawn around its thresholds, two short
-texts a document and no pictures; a fifth as many dropped documents were retained. It is written once to the folder.
+texts a document and between them three pictures (what is stored of them, no bytes); a fifth as many dropped documents
+were retained, and as many pictures as there are documents were dropped. It is written once to the folder.
 """
 
 from __future__ import annotations
@@ -30,9 +31,10 @@ from plait.pipeline.text import score_types
 from plait.schemas.documents import document_schema
 from plait.schemas.ledger import DROP
 from plait.schemas.manifest import INPUT_LIST, Manifest, StageBooks, Totals
-from plait.schemas.shards import shard_schema
+from plait.schemas.shards import IMAGE, IMAGE_INFO, shard_schema
 
 SHARD, GROUP = 10_000, 1_000
+PICTURES = 3  # a document
 WORDS = [f"word{number}" for number in range(2000)]
 RANGES = {"lang_score": (0.6, 1.0), "tokens": (20, 4000), "mean_token_length": (2.5, 9), "longest_node_words": (0, 400)}
 
@@ -49,6 +51,36 @@ def scores(rng: np.random.Generator, names: dict[str, pa.DataType], rows: int) -
     return found
 
 
+def pictures(rng: np.random.Generator, rows: int) -> tuple[pa.Array, pa.Array]:
+    """``images`` without bytes and ``image_info`` with what rules read; a text before and after a document's."""
+    slots = PICTURES + 2
+    text = np.tile(np.isin(np.arange(slots), (0, slots - 1)), rows)
+    size = rows * slots
+    ids = rng.bytes(16 * size)
+    given = {
+        "image_id": pa.array([ids[16 * n : 16 * n + 16] for n in range(size)]),
+        "width": pa.array(rng.integers(150, 1600, size), pa.int32()),
+        "height": pa.array(rng.integers(150, 1600, size), pa.int32()),
+        "nsfw": pa.array(rng.uniform(0, 0.8, size), pa.float32()),
+    }
+    fields = [given.get(field.name, pa.nulls(size, field.type)) for field in IMAGE_INFO]
+    offsets = pa.array(np.arange(rows + 1, dtype=np.int32) * slots)
+    info = pa.StructArray.from_arrays(fields, fields=list(IMAGE_INFO), mask=pa.array(text))
+    return pa.ListArray.from_arrays(offsets, pa.nulls(size, IMAGE)), pa.ListArray.from_arrays(offsets, info)
+
+
+def lost(rng: np.random.Generator, ids: pa.Array, name: str, rule: str, low: float, high: float) -> pa.RecordBatch:
+    """The ledger's line of a picture of each document that a rule dropped."""
+    rows = len(ids)
+    given = {
+        "stage": pa.repeat("assemble", rows), "scope": pa.repeat("image", rows), "reason": pa.repeat(name, rows),
+        "doc_id": ids, "node": pa.repeat(PICTURES + 2, rows), "value": pa.array(rng.uniform(low, high, rows)),
+        "threshold": pa.repeat(rule, rows), "url": pa.repeat("https://host.example/p.jpg", rows),
+    }  # fmt: skip
+    columns = [given[f.name].cast(f.type) if f.name in given else pa.nulls(rows, f.type) for f in DROP]
+    return pa.RecordBatch.from_arrays(columns, schema=DROP)
+
+
 def batch(
     rng: np.random.Generator, schema: pa.Schema, names: dict[str, pa.DataType], first: int, rows: int
 ) -> pa.RecordBatch:
@@ -56,6 +88,7 @@ def batch(
     picks = rng.integers(0, len(WORDS), (rows, 24))
     said = [" ".join(WORDS[word] for word in line) for line in picks.tolist()]
     hosts = rng.zipf(1.3, rows) % 50_000
+    images, info = pictures(rng, rows)
     columns = {
         "doc_id": pa.array([n.to_bytes(16, "big") for n in range(first, first + rows)], pa.binary()),
         "order_key": pa.array(np.arange(first, first + rows)),
@@ -64,8 +97,10 @@ def batch(
         "lang": pa.array(np.array(["en", "de", "fr"])[rng.integers(0, 3, rows)]),
         "title": pa.array([line[:40] for line in said]),
         "archive": pa.repeat("synthetic.warc.gz", rows),
-        "texts": pa.array([[line, line[::-1]] for line in said]),
-        "tags": pa.array([["p", "p"]] * rows),
+        "texts": pa.array([[line, *[None] * PICTURES, line[::-1]] for line in said]),
+        "tags": pa.array([["p", *[None] * PICTURES, "p"]] * rows),
+        "images": images,
+        "image_info": info,
         **scores(rng, {**names, "lang_score": pa.float32()}, rows),
     }  # fmt: skip
     return pa.RecordBatch.from_arrays(
@@ -90,11 +125,17 @@ def write(folder: Path, documents: int) -> None:
             files.append(
                 ShardFile(number, "parquet", shard_path(number, "parquet"), write_batches(groups, schema, file))
             )
+    (folder / "ledger/drops").mkdir(parents=True, exist_ok=True)
+    with pq.ParquetWriter(folder / "ledger/drops/assemble.parquet", DROP, compression="zstd") as gone:
+        for first in range(0, documents, SHARD):
+            ids = pa.array([n.to_bytes(16, "big") for n in range(first, min(first + SHARD, documents))], pa.binary())
+            half = len(ids) // 2
+            gone.write_batch(lost(rng, ids[:half], "image_too_small", "side >= 150", 20, 150))
+            gone.write_batch(lost(rng, ids[half:], "image_aspect", "0.5 <= aspect <= 2", 2, 6))
     dropped = documents // 5
     rules = [rule for rule in recipe.rules if rule.scope == "document" and rule.keep and rule.stage == "text"]
     wide = document_schema(names)
     (folder / "ledger/documents").mkdir(parents=True, exist_ok=True)
-    (folder / "ledger/drops").mkdir(parents=True, exist_ok=True)
     with (
         pq.ParquetWriter(
             folder / "ledger/documents/dropped_documents-0-00000.parquet", wide, compression="zstd"
@@ -115,7 +156,8 @@ def write(folder: Path, documents: int) -> None:
             columns = [given[f.name].cast(f.type) if f.name in given else pa.nulls(rows, f.type) for f in DROP]
             drops.write_batch(pa.RecordBatch.from_arrays(columns, schema=DROP))
     manifest = Manifest(
-        "benchmark", recipe_record(recipe), f"{documents:064x}", Totals(documents=documents, texts=2 * documents),
+        "benchmark", recipe_record(recipe), f"{documents:064x}",
+        Totals(documents=documents, texts=2 * documents, images=PICTURES * documents),
         scores={n: str(kind) for n, kind in sorted(names.items())}, shards=len(files),
         funnel=(StageBooks("extract", "document", documents + dropped, documents, {"synthetic": dropped}),),
     )  # fmt: skip
@@ -172,10 +214,12 @@ def measure(folder: Path, state: str, moves: int) -> None:
                 slider = pick.choice(sliders)
                 value = pick.uniform(slider["low"], slider["high"])
                 changes = {slider["rule"]: {str(slider["number"]): value}}
-                taken.append(ask(f"{url}api/thresholds", {"changes": changes})[0])
+                taken.append((ask(f"{url}api/thresholds", {"changes": changes})[0], slider["rule"]))
             first, rest = taken[0], sorted(taken[1:])
-            print(f"  {len(sliders)} sliders listed in {found:.2f} s; first move {first * 1e3:.0f} ms, then median "
-                  f"{rest[len(rest) // 2] * 1e3:.0f} ms, slowest {rest[-1] * 1e3:.0f} ms")  # fmt: skip
+            slowest = max(taken[1:], key=lambda one: one[0])
+            print(f"  {len(sliders)} sliders listed in {found:.2f} s; first move {first[0] * 1e3:.0f} ms ({first[1]}), "
+                  f"then median {rest[len(rest) // 2][0] * 1e3:.0f} ms, slowest {slowest[0] * 1e3:.0f} ms "
+                  f"({slowest[1]})")  # fmt: skip
             filters = ask(f"{url}api/documents?domain=host7.example&state=kept&score=tokens&low=100&high=900")[0]
             words = ask(f"{url}api/documents?text=word17%20word")[0]
             document = ask(f"{url}api/document/777")[0]

@@ -13,7 +13,6 @@ import pyarrow.parquet as pq
 
 from plait.filters.recipe import Recipe
 from plait.jobs.auditing import open_manifest, read_receipts, shard_receipts
-from plait.jobs.building import plait_version
 from plait.jobs.clip import ClipPlan, plan_clip
 from plait.jobs.engines import EngineChoice, choice_of
 from plait.jobs.evaluation import kept_evaluation
@@ -44,6 +43,7 @@ from plait.schemas.fetched import FETCHED
 from plait.schemas.ledger import DROP, FETCHED_FOLDER, KNOWN, NODE_SAMPLE
 from plait.schemas.manifest import Lists, Manifest
 from plait.schemas.receipts import RECEIPTS, Receipt
+from plait.schemas.version import plait_version
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from typing import Protocol
 
 from plait.filters.recipe import Recipe, load_recipe
@@ -28,6 +27,7 @@ from plait.jobs.worker import storage_fault
 from plait.pipeline.read.inputs import Archive
 from plait.schemas.errors import ConfigError
 from plait.schemas.manifest import MANIFEST_NAME, Manifest
+from plait.schemas.version import plait_version
 
 IMAGE_MODES = ("archive", "urls", "http", "none")
 FORMATS = ("parquet", "webdataset")
@@ -35,14 +35,6 @@ RETAIN = ("kept", "all")
 IMAGE_SCORES = frozenset({"images", "image_nodes", "words_per_image"})  # rules on them have no meaning without images
 PLAN = "ledger/build.json"
 BUILD_VERSION = 1  # raised when the same plan would give another corpus
-
-
-def plait_version() -> str:
-    """Version of the installed package."""
-    try:
-        return version("plait")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 @dataclass(frozen=True)

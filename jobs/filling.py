@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from plait.filters.recipe import Recipe
 from plait.jobs.auditing import open_manifest
-from plait.jobs.building import BUILD_VERSION, claim, plait_version
+from plait.jobs.building import BUILD_VERSION, claim
 from plait.jobs.clip import ClipChoice, ClipPlan, plan_clip, without_paths
 from plait.jobs.engines import EngineChoice, choice_of
 from plait.jobs.fetching import Fetching, FetchPlan, plan_fetch
@@ -23,6 +23,7 @@ from plait.jobs.suppression import SUPPRESSED, keep_suppression, load_suppressio
 from plait.jobs.work import Json, Unit
 from plait.schemas.errors import ConfigError
 from plait.schemas.manifest import Manifest
+from plait.schemas.version import plait_version
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from plait.jobs.progress import Watcher
 from plait.jobs.settings import archive_param, recipe_param
 from plait.jobs.store import Store
 from plait.jobs.units import clusters, fetch, images, order
-from plait.jobs.units.pictures import nsfw_identity
+from plait.jobs.units.pictures import nsfw_identity, on_device
 from plait.jobs.unseen import NOT_RETAINED, refuse_unseen
 from plait.jobs.work import ORDER, Json, Listed, Shuffle, Source, Stage, Unit, tables
 from plait.pipeline.assemble import PLACED_IMAGE
@@ -348,6 +348,7 @@ class Flow:
         if any("nsfw_model" in needs for needs in self.recipe.requirements().values()):
             model = params | nsfw_identity(self.recipe)
             stage = self._stage("score_nsfw", "pictures:score_nsfw", model, guarded=True)
+            stage = on_device(stage, self.recipe.images.nsfw_provider)
             done = self._units(stage, after(packs, done))
         if self.recipe.images.reencode is not None:
             stage = self._stage("encode_images", "pictures:encode_pack", params, guarded=True)

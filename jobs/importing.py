@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from plait.jobs.building import plait_version
 from plait.pipeline.import_corpus import SHARD_DOCS, import_corpus
 from plait.schemas.errors import ConfigError
 from plait.schemas.manifest import Manifest
+from plait.schemas.version import plait_version
 
 _ENDS: Final = (".parquet", ".jsonl", ".jsonl.gz", ".jsonl.zip", ".zip")
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 
 from plait.jobs.engine import Progress
 from plait.jobs.runner import find_receipt
@@ -152,7 +153,9 @@ class LocalEngine:
 
 
 def _gpus() -> int:
-    """GPUs of this machine; the plan has seen that there is one."""
-    import torch
-
+    """GPUs of this machine, at least 1: the plan has seen that there is one, or onnxruntime will say what it lacks."""
+    try:
+        import torch
+    except ImportError:  # a build that scores with onnxruntime alone does without it
+        return max(1, len(list(Path("/dev").glob("nvidia[0-9]*"))))
     return max(1, int(torch.cuda.device_count()))

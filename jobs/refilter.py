@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from plait.filters.recipe import Recipe, load_recipe
 from plait.jobs.auditing import open_manifest
-from plait.jobs.building import BUILD_VERSION, claim, plait_version
+from plait.jobs.building import BUILD_VERSION, claim
 from plait.jobs.clip import ClipPlan, plan_clip, without_paths
 from plait.jobs.engines import EngineChoice, choice_of
 from plait.jobs.evaluation import Evaluation, kept_evaluation, open_evaluation
@@ -29,6 +29,7 @@ from plait.pipeline.read.inputs import Archive
 from plait.schemas.errors import ConfigError
 from plait.schemas.ledger import LOCATORS, PAGES
 from plait.schemas.manifest import Manifest
+from plait.schemas.version import plait_version
 
 
 @dataclass(frozen=True)

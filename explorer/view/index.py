@@ -7,11 +7,13 @@ then mapped: memory holds the columns that somebody asks about.
 from __future__ import annotations
 
 import hashlib
+import tempfile
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -75,9 +77,8 @@ def write_index(corpus: Corpus, target: Path, progress: Progress) -> None:
     names = score_names(corpus.manifest)
     schema = pa.schema([*FIXED, *[pa.field(name, pa.float64()) for name in names]])
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_suffix(".part")
     total = max(1, min(len(corpus), MAX_DOCUMENTS))
-    with part.open("wb") as file, pa.ipc.new_file(file, schema) as writer:
+    with appearing(target) as file, pa.ipc.new_file(file, schema) as writer:
         done = 0
         for batch in _joined(_kept(corpus, schema), schema):
             writer.write_batch(batch)
@@ -85,8 +86,20 @@ def write_index(corpus: Corpus, target: Path, progress: Progress) -> None:
             progress(0.9 * done / total)
         for batch in _joined(_dropped(corpus.path, corpus.manifest, schema), schema):
             writer.write_batch(batch)
-    part.replace(target)
     progress(1.0)
+
+
+@contextmanager
+def appearing(target: Path) -> Iterator[IO[bytes]]:
+    """A file that has its name when it is whole; two viewers that make it at once each write one of their own."""
+    with tempfile.NamedTemporaryFile(dir=target.parent, suffix=".part", delete=False) as file:
+        part = Path(file.name)
+        try:
+            yield file
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+    part.replace(target)
 
 
 def _joined(batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from plait.explorer.dropped import ledger_batches
 from plait.explorer.series import picture_rows
-from plait.explorer.view.index import Index
+from plait.explorer.view.index import Index, appearing
 from plait.filters.image_scores import picture_columns
 from plait.filters.rules import Rule
 from plait.loader import Corpus
@@ -60,12 +60,10 @@ def write_pictures(corpus: Corpus, index: Index, rules: Sequence[Rule], target: 
     names = sorted({name for rule in rules for name in rule.scores})
     fixed = [("document", pa.int32()), ("node", pa.int32()), ("reason", pa.string()), ("value", pa.float64())]
     schema = pa.schema([*fixed, ("url", pa.string()), *[(name, TYPES[name]) for name in names]])
-    part = target.with_suffix(".part")
-    with part.open("wb") as file, pa.ipc.new_file(file, schema) as writer:
+    with appearing(target) as file, pa.ipc.new_file(file, schema) as writer:
         for batch in _kept(corpus, index, names, schema):
             writer.write_batch(batch)
         writer.write_table(_dropped(corpus, index, [*[rule.name for rule in rules], WITH_DOCUMENT], schema))
-    part.replace(target)
 
 
 def _kept(corpus: Corpus, index: Index, names: Sequence[str], schema: pa.Schema) -> Iterator[pa.RecordBatch]:

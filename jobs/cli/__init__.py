@@ -26,7 +26,7 @@ def common_options(
     with errors():
         context.obj = Telling.opened(quiet=quiet, log_file=log_file)
     if version:
-        from plait.jobs.building import plait_version
+        from plait.schemas.version import plait_version
 
         typer.echo(plait_version())
         raise typer.Exit

