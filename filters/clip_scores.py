@@ -10,6 +10,7 @@ from plait.filters.score import Score
 
 NEED = "clip_model"
 AESTHETIC = "aesthetic_model"
+AESTHETIC_SCORE = "aesthetic"
 
 _DOCS = {
     "clip_similarity": "Cosine of the picture and its best span of the document (MMC4: 0.15), -1 to 1.",
@@ -36,7 +37,7 @@ SCORES: tuple[Score, ...] = (
     *(_late(name, "image", pa.float64() if name != "clip_rank" else pa.int64(), doc) for name, doc in _DOCS.items()),
     *(_late(name, "document", pa.float64(), doc) for name, doc in _OF_DOCUMENTS.items()),
 )
-REQUIRES: dict[str, str] = {score.name: AESTHETIC if score.name == "aesthetic" else NEED for score in SCORES}
+REQUIRES: dict[str, str] = {score.name: AESTHETIC if score.name == AESTHETIC_SCORE else NEED for score in SCORES}
 ASSIGNED = frozenset({"matched_sim"})
 """Scores known only once it is decided which pictures are left to be assigned."""
 IMAGE_SCORES = frozenset(_DOCS)

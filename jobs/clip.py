@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TypeAlias
 
 from plait.filters.recipe import Recipe
 from plait.jobs.dedup_stages import MakeStage
 from plait.jobs.settings import recipe_param
 from plait.jobs.units import clip, images
 from plait.jobs.work import ORDER, Json, Shuffle, Source, Stage, Unit, tables
-from plait.pipeline.clip.model import LOCAL, WAYS, ClipRun, ClipSource, best_precision, import_open_clip, model_digest
+from plait.pipeline.clip.features import FEATURES_VERSION
+from plait.pipeline.clip.model import LOCAL, WAYS, ClipRun, ClipSource, best_precision, model_digest, require_open_clip
 from plait.schemas.clip import PLACED_FEATURE
 from plait.schemas.errors import ConfigError
 from plait.schemas.receipts import Output, Receipt
 
 DEVICES = ("auto", "cpu", "cuda")
+RunUnits: TypeAlias = "Callable[[Stage, Sequence[Unit]], list[Receipt]]"
+UNIT_PICTURES = 4096  # of one unit: some minutes of a GPU, and what is repeated at most when a worker is lost
 
 
 @dataclass(frozen=True)
@@ -37,11 +41,13 @@ class ClipPlan:
 
     def params(self) -> dict[str, Json]:
         """What decides scores: no path."""
-        return {"digest": self.digest, "run": asdict(self.run)}
+        return {"digest": self.digest, "run": asdict(self.run), "features": FEATURES_VERSION}
 
     def payload(self) -> dict[str, Json]:
         """Where workers find it."""
-        folder = f"{self.cache}/{self.digest[:16]}-{self.run.precision}-{self.run.device}" if self.cache else ""
+        run = self.run
+        way = f"{run.precision}-{run.device}-{run.batch}x{run.threads}-{FEATURES_VERSION}"
+        folder = f"{self.cache}/{self.digest[:16]}-{way}" if self.cache else ""
         return {"model": self.source.model, "weights": self.source.weights, "cache": folder}
 
 
@@ -95,7 +101,7 @@ def plan_clip(recipe: Recipe, *, device: str = "auto", cache: str = "") -> ClipP
         raise ConfigError(f"the corpus was made with a CLIP model of these files: {settings.model}; {WAYS}")
     if cache and recipe.images.reencode is not None:
         raise ConfigError("--clip-cache holds features of pictures as they were served, and the recipe re-encodes them")
-    import_open_clip()
+    require_open_clip()
     import torch
 
     has_gpu = torch.cuda.is_available()
@@ -125,7 +131,7 @@ class ClipStages:
     recipe: Recipe
     shards: int
     stage: MakeStage
-    units: Callable[[Stage, Sequence[Unit]], list[Receipt]]
+    units: RunUnits
     shuffle: Callable[[Shuffle], list[Receipt]]
 
     def _stage(self, name: str, function: str, params: Mapping[str, Json], *, model: bool = False) -> Stage:
@@ -136,9 +142,8 @@ class ClipStages:
     def features(self, rows: Sequence[Output]) -> list[Output]:
         """Features by shard, from images by picture."""
         recipe: dict[str, Json] = {"recipe": recipe_param(self.recipe, stage="assemble")}
-        listing = Shuffle(
-            self._stage("clip_wanted", "list_wanted", recipe), (Source(tuple(rows)),), images.IMAGE, clip.WANTED_ORDER
-        )
+        cut = self._stage("clip_wanted", "list_wanted", recipe | {"unit_pictures": UNIT_PICTURES})
+        listing = Shuffle(cut, (Source(tuple(rows)),), images.IMAGE, clip.WANTED_ORDER)
         wanted = tables(self.shuffle(listing), "wanted")
         embed = self._stage("clip_images", "embed_pictures", recipe | self.plan.params(), model=True)
         units = [
@@ -162,23 +167,30 @@ class ClipStages:
         params = {"recipe": recipe_param(self.recipe, stage="assemble"), "images": mode, **self.plan.params()}
         params |= clip.aesthetic_identity(self.recipe)
         stage = self._stage("clip_match", "match_shard", params, model=True)
-        of_shard, with_feature = _by_part(found), _by_part(features)
-        units, parts = [], []
-        for output in sorted(documents, key=lambda output: output.part or 0):
-            part = output.part or 0
-            if part not in with_feature or part not in of_shard:
-                continue
-            rows, vectors = of_shard[part], with_feature[part]
-            payload: dict[str, Json] = {
-                "documents": output.path, "images": rows.path, "features": vectors.path, **self.plan.payload(),
-            }  # fmt: skip
-            units.append(Unit((output.sha256, rows.sha256, vectors.sha256), f"shard {part}", payload))
-            parts.append(part)
-        done = self.units(stage, units) if units else []
-        return {
-            part: (receipt.tables("images")[0], receipt.tables("spans")[0])
-            for part, receipt in zip(parts, done, strict=True)
-        }
+        return units_by_shard(self.units, stage, documents, found, ("features", features), self.plan.payload())
+
+
+def units_by_shard(
+    run: RunUnits, stage: Stage, documents: Sequence[Output], found: Sequence[Output],
+    third: tuple[str, Sequence[Output]], payload: Mapping[str, Json],
+) -> dict[int, tuple[Output, Output]]:  # fmt: skip
+    """A unit for each shard that has documents, images and a third file: its "images" and "spans"."""
+    name, rows = third
+    of_shard, of_third = _by_part(found), _by_part(rows)
+    units, parts = [], []
+    for output in sorted(documents, key=lambda output: output.part or 0):
+        part = output.part or 0
+        if part not in of_third or part not in of_shard:
+            continue
+        inputs = {"documents": output, "images": of_shard[part], name: of_third[part]}
+        paths: dict[str, Json] = {key: one.path for key, one in inputs.items()}
+        units.append(Unit(tuple(one.sha256 for one in inputs.values()), f"shard {part}", {**paths, **payload}))
+        parts.append(part)
+    done = run(stage, units) if units else []
+    return {
+        part: (receipt.tables("images")[0], receipt.tables("spans")[0])
+        for part, receipt in zip(parts, done, strict=True)
+    }
 
 
 def _by_part(outputs: Sequence[Output]) -> dict[int, Output]:

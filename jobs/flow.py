@@ -13,6 +13,7 @@ from plait.filters.recipe import Recipe
 from plait.filters.sections import MinHash
 from plait.jobs import merging
 from plait.jobs.clip import ClipPlan, ClipStages
+from plait.jobs.clip_stored import StoredStages
 from plait.jobs.dedup_stages import DedupStages, Stored
 from plait.jobs.engine import Engine
 from plait.jobs.fetching import FetchPlan
@@ -84,6 +85,7 @@ class Flow:
     receipts: dict[str, list[Receipt]] = field(default_factory=dict)
     shards: int = 0
     _features: list[Output] = field(default_factory=list)  # of pictures, by shard
+    _said: list[Output] = field(default_factory=list)  # what the refiltered corpus holds of a model's scores
 
     # Running ----------------------------------------------------------------------------------------------------
 
@@ -174,6 +176,7 @@ class Flow:
         """
         columns = {**again.reopening, "recipe": recipe_param(self.recipe, stage="assemble"), **self._listing()}
         opened = self._units(self._stage("reopen", "fill:reopen_shard", columns), again.shards)
+        self._said = tables(opened, "clip")
         units = again.pages or [
             Unit((output.sha256,), f"documents {number}", {"corpus": None, "path": output.path})
             for number, output in enumerate(tables(opened, "documents"))
@@ -387,6 +390,9 @@ class Flow:
         matched: dict[int, tuple[Output, Output]] = {}
         if self.clip is not None and self._features:
             matched = self._clip_stages(self.clip).match(documents, found, self._features, mode)
+        elif self._said and found:
+            known = StoredStages(self.recipe, self.shards, self._stage, self._units, self._shuffle)
+            matched = known.match(documents, found, self._said, mode)
         units = []
         for output in sorted(documents, key=lambda output: output.part or 0):
             shard = (output.part or 0) + self.first_shard

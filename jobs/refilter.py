@@ -9,10 +9,12 @@ from dataclasses import asdict, dataclass
 
 import pyarrow.parquet as pq
 
+from plait.filters.clip_scores import AESTHETIC_SCORE, IMAGE_SCORES, NEED
 from plait.filters.recipe import Recipe, load_recipe
 from plait.jobs.auditing import open_manifest
 from plait.jobs.building import BUILD_VERSION, claim
 from plait.jobs.clip import ClipPlan, plan_clip, without_paths
+from plait.jobs.clip_stored import with_stored_scores
 from plait.jobs.engines import EngineChoice, choice_of
 from plait.jobs.evaluation import Evaluation, kept_evaluation, open_evaluation
 from plait.jobs.flow import Flow, Options
@@ -67,6 +69,7 @@ class RefilterPlan:
     evaluation: Evaluation | None
     lists: PictureLists
     clip: ClipPlan | None
+    stored_clip: bool = False  # whether scores of the corpus' model are used as they stand
 
     def to_json(self) -> str:
         """What the folder remembers: equal for the same corpus, wherever it lies, and the same settings."""
@@ -94,6 +97,8 @@ class RefilterPlan:
         before = [rule for rule in self.old.rules if rule.stage == "text" and rule.scope != "document"]
         again = self.has_pages or edits != before or self.recipe.passes != self.old.passes
         reopening: dict[str, Json] = {"scores": dict(self.manifest.scores), "documents": not self.has_pages}
+        if self.stored_clip:
+            reopening["clip"] = True
         return Beginning(
             shards=() if self.archives else self._shards(store),
             reopening=reopening,
@@ -140,7 +145,10 @@ def make_refilter(
     asked = load_recipe(recipe) if isinstance(recipe, str) else recipe
     evaluation = open_evaluation([*asked.resources.evaluation_text, *contamination])
     asked = asked.model_copy(update={"resources": asked.resources.model_copy(update={"evaluation_text": []})})
+    beyond = bool(archives) or manifest.options.get("retain") == "all"
+    asked, unused = with_stored_scores(old, asked, beyond_shards=beyond)
     new, missing = missing_requirements(asked)
+    missing = tuple(f"{entry} ({unused})" if NEED in entry else entry for entry in missing)
     if old.mask_pii and not new.mask_pii:
         raise ConfigError(f"{corpus} holds text with personal data masked: the recipe must say mask_pii = true")
     if manifest.options.get("images") == "none":
@@ -165,12 +173,16 @@ def make_refilter(
     if not given:
         unmeasured = {rule.name: rule.scores for rule in new.rules if rule.scope == "image" and rule.requires}
         measured = {name for rule in old.rules for name in rule.scores}
+        if new.clip.model is not None:
+            measured |= IMAGE_SCORES - ({AESTHETIC_SCORE} if not unused else set())
         lacking = {name: set(scores) - measured for name, scores in unmeasured.items() if set(scores) - measured}
         missing = (*missing, *(f"{name}: the corpus measured no {', '.join(s)}" for name, s in sorted(lacking.items())))
         new = new.skipping(lacking)
-    clip = None if mode == "none" else plan_clip(new)
+    clip = None if mode == "none" or not unused else plan_clip(new)
     new = without_paths(new, clip)
-    plan = RefilterPlan(corpus, manifest, old, new, options, missing, given, evaluation, picture_lists(new), clip)
+    plan = RefilterPlan(
+        corpus, manifest, old, new, options, missing, given, evaluation, picture_lists(new), clip, not unused
+    )
     pictures = bool(given) or mode == "none"
     before = kept_evaluation(store)
     same_text = before is None or (evaluation is not None and evaluation.digest == before[0])
@@ -230,7 +242,9 @@ def refilter(
     A corpus built with ``retain="kept"`` gives its documents, their scores and their pictures: thresholds can be made
     stricter, rules and deduplication added. One built with ``retain="all"`` gives every page as it was extracted:
     every rule on text and every deduplication is applied anew; its pictures are those in the shards, or, where
-    ``archives`` are given, all that the pages name. Stop it at any time; the same call goes on where it was.
+    ``archives`` are given, all that the pages name. CLIP's scores in the shards serve a recipe that names no model as
+    long as text is edited as it was; else the recipe names a model, and pictures are compared again. Stop it at any
+    time; the same call goes on where it was.
 
     Args:
         corpus: path or fsspec URL; it is not changed.

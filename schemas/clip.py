@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-FEATURE = pa.schema(
+CACHED = pa.schema(
     [
         pa.field("key", pa.int64(), nullable=False),  # key64(image_id)
         pa.field("image_id", pa.binary(), nullable=False),
         pa.field("feature", pa.binary()),  # float16, little endian, length 1; null where the picture gives none
+    ]
+)
+"""A picture's feature: it depends on the model and how it runs, and on no recipe."""
+
+FEATURE = pa.schema(
+    [
+        *CACHED,
         pa.field("clip_text_image", pa.float32()),
         pa.field("clip_logo", pa.float32()),
         pa.field("clip_nsfw", pa.float32()),
@@ -55,3 +62,14 @@ CLIP_DOCUMENT = [
 
 DOCUMENT_SPANS = pa.schema([pa.field("doc_id", pa.binary(), nullable=False), *CLIP_DOCUMENT])
 """What CLIP adds to a document."""
+
+STORED_CLIP = pa.schema(
+    [
+        pa.field("order_key", pa.int64(), nullable=False),
+        pa.field("doc_id", pa.binary(), nullable=False),
+        pa.field("node", pa.int32(), nullable=False),  # of the image; -1: the row holds the document's own columns
+        *CLIP_COLUMNS,
+        *CLIP_DOCUMENT,
+    ]
+)
+"""What a corpus says of its pictures and texts, on its way to another corpus."""

@@ -30,13 +30,12 @@ from plait.jobs.work import Json, Unit
 from plait.pipeline.aesthetic import AestheticHead, read_aesthetic_head
 from plait.pipeline.assemble import ASSEMBLE_IMAGE, PLACED_IMAGE, Mode
 from plait.pipeline.clip.documents import compare
-from plait.pipeline.clip.features import Classifier, Picture, classifiers, embed
+from plait.pipeline.clip.features import Classifier, Picture, classified, classifiers, embed
 from plait.pipeline.clip.model import ClipModel, ClipRun, ClipSource, model_digest
+from plait.pipeline.clip.stored import restore
 from plait.pipeline.decode import DecodeLimits
-from plait.schemas.clip import DOCUMENT_SPANS, FEATURE, PLACED_FEATURE
+from plait.schemas.clip import CACHED, DOCUMENT_SPANS, FEATURE, PLACED_FEATURE, STORED_CLIP
 from plait.schemas.errors import ConfigError
-
-UNIT_PICTURES = 4096  # of one unit: some minutes of a GPU, and what is repeated at most when a worker is lost
 
 WANTED = pa.schema(
     [
@@ -74,8 +73,9 @@ def _wanted(batch: pa.RecordBatch, recipe: Recipe) -> pa.Array:
 
 
 def list_wanted(stream: Stream, unit: Unit, ctx: Context) -> None:
-    """Images by picture → "wanted", files of `UNIT_PICTURES` pictures at most, each picture once."""
+    """Images by picture → "wanted", files of at most as many pictures as the settings say, each picture once."""
     recipe = load_recipe_param(ctx)
+    most = cast("int", ctx.params["unit_pictures"])
     last: bytes | None = None
     with ExitStack() as stack:
         table: Table | None = None
@@ -87,10 +87,10 @@ def list_wanted(stream: Stream, unit: Unit, ctx: Context) -> None:
             rows = kept.filter(pa.array(fresh, pa.bool_())).select(WANTED.names)
             start = 0
             while start < rows.num_rows:
-                if table is None or table.rows >= UNIT_PICTURES:
+                if table is None or table.rows >= most:
                     stack.close()
                     table = stack.enter_context(ctx.table("wanted", WANTED))
-                part = rows.slice(start, UNIT_PICTURES - table.rows)
+                part = rows.slice(start, most - table.rows)
                 table.write(part)
                 start += part.num_rows
 
@@ -134,10 +134,10 @@ def embed_pictures(unit: Unit, ctx: Context) -> None:
     with ctx.store.open_read(str(unit.payload["wanted"])) as file:
         wanted = pq.read_table(file, schema=WANTED).combine_chunks()
     cache = _Cache.of(unit, ctx)
-    held = cache.read(wanted.column("key"), wanted.column("image_id")) if cache else None
-    if held is not None and held.num_rows:
-        wanted = wanted.filter(pc.invert(pc.is_in(wanted.column("image_id"), held.column("image_id"))))
-    ctx.seen({"pictures_embedded": wanted.num_rows, "pictures_cached": held.num_rows if held is not None else 0})
+    held = CACHED.empty_table() if cache is None else cache.read(wanted.column("key"), wanted.column("image_id"))
+    wanted = wanted.filter(pc.invert(pc.is_in(wanted.column("image_id"), held.column("image_id"))))
+    ctx.seen({"pictures_embedded": wanted.num_rows, "pictures_cached": held.num_rows})
+    named = _classifiers(model, recipe.clip.model_dump_json())
     packs = Packs(ctx.store)
 
     def pictures() -> Iterator[Picture]:
@@ -147,20 +147,21 @@ def embed_pictures(unit: Unit, ctx: Context) -> None:
     fresh: list[pa.RecordBatch] = []
     try:
         with ctx.table("features", FEATURE) as table:
-            if held is not None:
-                for batch in held.to_batches():
-                    table.write(batch)
-            for batch in embed(pictures(), model, _classifiers(model, recipe.clip.model_dump_json()), limits):
+            for batch in held.to_batches():
+                table.write(classified(batch, model, named))
+            for batch in embed(pictures(), model, named, limits):
                 table.write(batch)
-                fresh.append(batch)
+                fresh.append(batch.filter(batch.column("feature").is_valid()).select(CACHED.names))
     finally:
         packs.close()
-    if cache is not None and fresh:
-        cache.write(pa.Table.from_batches(fresh, schema=FEATURE))
+    if cache is not None:
+        cache.write(pa.Table.from_batches(fresh, schema=CACHED))
 
 
 class _Cache:
     """Features of earlier builds, by picture: files named by their first and last key.
+
+    A picture that gave no feature is not in them: that depends on a recipe's limits.
 
     Units hold pictures in the order of their keys, so a unit opens the few files whose range meets its own.
     """
@@ -177,16 +178,16 @@ class _Cache:
     def read(self, keys: pa.ChunkedArray, names: pa.ChunkedArray) -> pa.Table:
         """The features there are of these pictures."""
         low, high = pc.min(keys).as_py(), pc.max(keys).as_py()
-        found = []
+        found: list[pa.Table] = []
         for path in self._store.list(""):
             first, last, _ = path.rsplit("/", 1)[-1].split("_")
             if _number(last) < low or _number(first) > high:
                 continue
             with self._store.open_read(path) as file:
-                table = pq.read_table(file, schema=FEATURE, filters=[("key", ">=", low), ("key", "<=", high)])
+                table = pq.read_table(file, schema=CACHED, filters=[("key", ">=", low), ("key", "<=", high)])
             found.append(table.filter(pc.is_in(table.column("image_id"), names)))
         if not found:
-            return FEATURE.empty_table()
+            return CACHED.empty_table()
         rows = pa.concat_tables(found).sort_by([("key", "ascending"), ("image_id", "ascending")])
         ids = rows.column("image_id").to_pylist()
         first_of = [place for place, name in enumerate(ids) if not place or ids[place - 1] != name]
@@ -194,6 +195,8 @@ class _Cache:
 
     def write(self, rows: pa.Table) -> None:
         """Add features; a file that is there already is this unit's own, of an attempt that was lost."""
+        if not rows.num_rows:
+            return
         sink = pa.BufferOutputStream()
         pq.write_table(rows, sink, compression="zstd", use_dictionary=False)
         keys = rows.column("key")
@@ -282,3 +285,24 @@ def match_shard(unit: Unit, ctx: Context) -> None:
             "tokens_cut": int(pc.sum(spans.column("clip_tokens_cut")).as_py() or 0),
         }
     )
+
+
+def place_stored(stream: Stream, unit: Unit, ctx: Context) -> None:
+    """What a corpus says of its pictures, in the new corpus' order → "stored" by shard."""
+    files = ShardFiles(ctx, "stored", STORED_CLIP, shard_count(ctx))
+    for batch in stream:
+        files.write(batch)
+    files.close()
+
+
+def restore_shard(unit: Unit, ctx: Context) -> None:
+    """A shard's documents, images and what the corpus says of them → its "images" and "spans"."""
+    images, spans = restore(
+        whole(ctx, str(unit.payload["documents"])), whole(ctx, str(unit.payload["images"]), PLACED_IMAGE),
+        whole(ctx, str(unit.payload["stored"]), STORED_CLIP), load_recipe_param(ctx),
+        mode=cast("Mode", ctx.params["images"]),
+    )  # fmt: skip
+    with ctx.table("images", ASSEMBLE_IMAGE) as table:
+        table.write(images)
+    with ctx.table("spans", DOCUMENT_SPANS) as table:
+        table.write(spans)

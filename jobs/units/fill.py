@@ -12,8 +12,10 @@ from plait.jobs.context import Context
 from plait.jobs.store import Store
 from plait.jobs.units.pictures import SCORED, without_listed
 from plait.jobs.work import Unit
+from plait.pipeline.clip.stored import stored_rows
 from plait.pipeline.occurrences import image_key, record_key
 from plait.pipeline.webdataset_shard import read_webdataset_shard
+from plait.schemas.clip import STORED_CLIP
 from plait.schemas.documents import NODE, document_schema
 from plait.schemas.errors import UnitError
 from plait.schemas.images import LOCATOR, PACKED, PICTURE
@@ -40,9 +42,11 @@ def reopen_shard(unit: Unit, ctx: Context) -> None:
     Pictures without hashes, as another corpus' are, have a place in "index", to be measured.
 
     With the setting ``documents`` false, the documents come from elsewhere: they are neither written nor counted.
+    With the setting ``clip``, what CLIP said of them is in "clip".
     """
     scores = score_columns(ctx)
     with_documents = bool(ctx.params.get("documents", True))
+    with_clip = bool(ctx.params.get("clip", False))
     schema = document_schema(scores)
     store = Store(str(unit.payload["corpus"]))
     packed: set[tuple[object, ...]] = set()
@@ -52,10 +56,14 @@ def reopen_shard(unit: Unit, ctx: Context) -> None:
     with (
         ctx.table("documents", schema) as documents,
         ctx.table("locators", LOCATOR) as locators,
+        ctx.table("clip", STORED_CLIP) as clip,
         ctx.file("pack") as pack,
     ):
         for rows in _rows(store, unit, shard_schema(scores)):
             found: list[Row] = []
+            if with_clip:
+                said = [line for row in rows for line in stored_rows(row)]
+                clip.write(pa.RecordBatch.from_pylist(said, schema=STORED_CLIP))
             for row in rows:
                 for locator, data, info in _pictures(row):
                     record = {name: locator[name] for name in ("archive_id", "offset", "digest")}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -17,7 +17,7 @@ from plait.pipeline.clip.match import zero_shot
 from plait.pipeline.clip.model import ClipModel
 from plait.pipeline.clip.pixels import Preprocess
 from plait.pipeline.decode import DecodeLimits
-from plait.schemas.clip import FEATURE
+from plait.schemas.clip import CACHED, FEATURE
 from plait.schemas.errors import RecordError
 
 F32: TypeAlias = npt.NDArray[np.float32]
@@ -25,6 +25,7 @@ U8: TypeAlias = npt.NDArray[np.uint8]
 
 STORED = np.dtype("<f2")
 """Features are kept as float16: a cosine of two of them is within 2e-4 of that of the float32 ones."""
+FEATURES_VERSION = 1  # raised when the same bytes and the same model would give another feature
 AHEAD = 3  # batches that are decoded while the model has one
 DECODERS = 2
 
@@ -97,26 +98,35 @@ def embed(
             part = [waiting.popleft() for _ in range(min(size, len(waiting)))]
             pixels = [future.result() for _, future in part]
             fill()  # decoders go on while the model works
-            yield _rows([picture for picture, _ in part], pixels, model, named)
+            yield classified(_rows([picture for picture, _ in part], pixels, model), model, named)
 
 
-def _rows(
-    pictures: Sequence[Picture], pixels: Sequence[U8 | None], model: ClipModel, named: Sequence[Classifier]
-) -> pa.RecordBatch:
+def _rows(pictures: Sequence[Picture], pixels: Sequence[U8 | None], model: ClipModel) -> pa.RecordBatch:
     blank = np.zeros((*model.preprocess.size, 3), np.uint8)
     features = model.images(np.stack([blank if one is None else one for one in pixels]))
     lost = np.array([one is None for one in pixels])
-    columns: dict[str, pa.Array] = {
-        "key": pa.array([picture.key for picture in pictures], pa.int64()),
-        "image_id": pa.array([picture.image_id for picture in pictures], pa.binary()),
-        "feature": pa.array([pack(row) for row in features], pa.binary(), mask=lost),
-    }
+    columns = [
+        pa.array([picture.key for picture in pictures], pa.int64()),
+        pa.array([picture.image_id for picture in pictures], pa.binary()),
+        pa.array([pack(row) for row in features], pa.binary(), mask=lost),
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=CACHED)
+
+
+def classified(rows: pa.RecordBatch, model: ClipModel, named: Sequence[Classifier]) -> pa.RecordBatch:
+    """`FEATURE` from rows of `CACHED`, with what classifiers say of the features as they are stored.
+
+    So a feature from a cache gives the same probabilities as one that was made for this build.
+    """
+    known = rows.column("feature").is_valid().to_numpy(zero_copy_only=False)
+    features = unpack(rows.column("feature").filter(pa.array(known)), model.width)
+    columns = {name: rows.column(name) for name in CACHED.names}
     for classifier in named:
-        chance = zero_shot(features, list(classifier.prompts), model.scale)
-        columns[classifier.name] = pa.array(chance, pa.float32(), mask=lost)
-    nothing: Callable[[pa.Field], pa.Array] = lambda field: pa.nulls(len(pictures), field.type)  # noqa: E731
+        chance = np.zeros(rows.num_rows, np.float32)
+        chance[known] = zero_shot(features, list(classifier.prompts), model.scale)
+        columns[classifier.name] = pa.array(chance, pa.float32(), mask=~known)
     return pa.RecordBatch.from_arrays(
-        [columns[field.name] if field.name in columns else nothing(field) for field in FEATURE], schema=FEATURE
+        [columns.get(field.name, pa.nulls(rows.num_rows, field.type)) for field in FEATURE], schema=FEATURE
     )
 
 

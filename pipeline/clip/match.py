@@ -133,9 +133,12 @@ def zero_shot(images: F32, prompts: list[tuple[F32, bool]], scale: float) -> F32
     Returns:
         (n,), 0 to 1.
     """
+    if not len(images):
+        return np.zeros(0, np.float32)
     texts = np.stack([feature for feature, _ in prompts])
     yes = np.array([means for _, means in prompts])
-    logits = scale * (images @ texts.T).astype(np.float64)
+    # One row at a time: a product of another shape may round otherwise, and what else is in a batch varies.
+    logits = scale * np.stack([texts @ row for row in images]).astype(np.float64)
     share = np.exp(logits - logits.max(1, keepdims=True))
     found: F32 = (share[:, yes].sum(1) / share.sum(1)).astype(np.float32)
     return found

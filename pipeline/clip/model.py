@@ -10,6 +10,7 @@ import hashlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -34,6 +35,7 @@ WAYS = (
     "openai, or the path of a checkpoint file), a repository of the Hugging Face hub (--clip-model hf-hub:ORG/NAME), "
     "or a folder with open_clip_config.json and weights (--clip-model FOLDER); a recipe names them under [clip]"
 )
+_EXTRA = 'CLIP needs an extra: pip install "plait[clip]"'
 _NO_OPERATOR = "operator torchvision::"
 _DECLARED: list[object] = []  # torch drops a library's operators when the library is collected
 
@@ -75,6 +77,16 @@ class ClipRun:
     device: str = "cpu"
 
 
+def require_open_clip() -> None:
+    """That open_clip is there; importing it takes seconds, which a driver has no use for.
+
+    Raises:
+        ConfigError: the extra is not installed.
+    """
+    if not all(find_spec(name) for name in ("open_clip", "torch")):
+        raise ConfigError(_EXTRA)
+
+
 def import_open_clip() -> ModuleType:
     """open_clip, without its talk.
 
@@ -100,7 +112,7 @@ def import_open_clip() -> ModuleType:
             _DECLARED.append(missing)
         import open_clip
     except ImportError as error:
-        raise ConfigError(f'CLIP needs an extra: pip install "plait[clip]" ({error})') from error
+        raise ConfigError(f"{_EXTRA} ({error})") from error
     logging.getLogger("open_clip").setLevel(logging.ERROR)
     module: ModuleType = open_clip
     return module

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from scipy.optimize import linear_sum_assignment
 
+from plait.filters.clip_settings import Prompts
 from plait.filters.recipe import load_recipe
-from plait.jobs import Options, audit, build
+from plait.jobs import Options, audit, build, clip
 from plait.jobs.clip import ClipChoice
 from plait.jobs.local import LocalEngine
-from plait.jobs.progress import Silent
+from plait.jobs.refilter import refilter
 from plait.jobs.store import Store
 from plait.loader.export import export
-from plait.schemas.errors import ConfigError, UnitError
+from plait.schemas.errors import ConfigError
 from plait.schemas.receipts import Receipt
 from tests.tiny_clip.corpus import MODEL, write_drawn
 
@@ -25,15 +28,60 @@ CHOICE = ClipChoice(str(MODEL), device="cpu")
 RECIPE = Path(__file__).parent / "clip.toml"
 
 
+OPTIONS = Options(shard_docs=3)
+COUNTED = {"url_dup_count", "sha256_dup_count", "p_hash_dup_count", "archive_id"}
+UNIT_PICTURES = 4
+SMALL_UNITS = (
+    f"from plait.jobs import clip; clip.UNIT_PICTURES = {UNIT_PICTURES}; from plait.jobs.cli import main; main()"
+)
+
+
+STRICTER = """
+name = "stricter"
+description = "Rules on what CLIP said."
+extends = "annotate"
+missing = "refuse"
+[[rule]]
+name = "unrelated"
+scope = "image"
+keep = "clip_similarity >= {threshold!r}"
+source = "test"
+[[rule]]
+name = "others"
+scope = "image"
+keep = "clip_near >= -1 and clip_rank <= 3 and clip_logo <= 1"
+source = "test"
+[[rule]]
+name = "unmatched"
+scope = "document"
+keep = "mean_matched_sim >= -1"
+source = "test"
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_units() -> Iterator[None]:
+    """Pictures in several units, though there are few."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clip, "UNIT_PICTURES", UNIT_PICTURES)
+        yield
+
+
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_drawn(tmp_path_factory.mktemp("drawn"), pages=6)
 
 
 @pytest.fixture(scope="module")
-def corpus(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def corpus(archive: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("local") / "out"
-    build([str(archive)], str(out), recipe=str(RECIPE), options=Options(shard_docs=3), clip=CHOICE, workers=2)
+    choice = ClipChoice(str(MODEL), device="cpu", cache=str(cache))
+    build([str(archive)], str(out), recipe=str(RECIPE), options=OPTIONS, clip=choice, workers=1)
     return out
 
 
@@ -43,6 +91,15 @@ def _rows(corpus: Path) -> list[dict]:
 
 def _images(row: dict) -> list[dict]:
     return [info for info in row["image_info"] if info is not None]
+
+
+def _fingerprint(corpus: Path) -> str:
+    return json.loads((corpus / "manifest.json").read_text())["fingerprint"]
+
+
+def _embedded(corpus: Path) -> list[Receipt]:
+    store = Store(str(corpus))
+    return [Receipt.from_json(store.read(path)) for path in store.list("ledger/receipts/clip_images")]
 
 
 def test_the_columns_say_which_sentence_a_picture_belongs_to(corpus: Path):
@@ -89,39 +146,88 @@ def test_the_export_is_what_readers_of_mmc4_expect(corpus: Path, tmp_path: Path)
         )
 
 
-class _Stop(Silent):
-    """Ends the build after the first unit of a stage."""
-
-    def __init__(self, stage: str):
-        self._stage = stage
-
-    def unit(self, receipt: Receipt) -> None:
-        """Stop at the stage."""
-        if receipt.stage == self._stage:
-            raise UnitError("stopped by the test")
-
-
-def test_a_stopped_build_goes_on_and_every_picture_is_embedded_once(corpus: Path, archive: Path, tmp_path: Path):
-    out = str(tmp_path / "out")
-
-    def run(watcher: Silent) -> str:
-        return build(
-            [str(archive)], out, recipe=str(RECIPE), options=Options(shard_docs=3), clip=CHOICE, workers=2,
-            watcher=watcher,
-        ).fingerprint  # fmt: skip
-
-    with pytest.raises(UnitError, match="stopped"):
-        run(_Stop("clip_images"))
-    store = Store(out)
-    before = {path: store.read(path) for path in store.list("work/receipts/clip_images")}
-    assert before
-    assert run(Silent()) == json.loads((corpus / "manifest.json").read_text())["fingerprint"]
-    after = [Receipt.from_json(store.read(path)) for path in store.list("ledger/receipts/clip_images")]
-    assert {path.rsplit("/", 1)[1] for path in before} <= {
-        path.rsplit("/", 1)[1] for path in store.list("ledger/receipts/clip_images")
+def test_pairs_and_retrieval_order_say_what_the_columns_say(corpus: Path, tmp_path: Path):
+    rows = _rows(corpus)
+    spoken = {
+        row["url"]: [
+            [text for text in row["texts"] if text is not None][span["text"]][span["start"] : span["end"]]
+            for span in row["clip_spans"]
+        ]
+        for row in rows
     }
-    distinct = {info["image_id"] for row in _rows(Path(out)) for info in _images(row)}
-    assert sum(receipt.books.seen["pictures_embedded"] for receipt in after) == len(distinct)
+    for view in ("pairs", "retrieval"):
+        export(str(corpus), tmp_path / view, view)
+    found = [one for path in (tmp_path / "retrieval").glob("*.parquet") for one in pq.read_table(path).to_pylist()]
+    assert len(found) == len(rows)
+    for row in rows:
+        view = next(one for one in found if one["url"] == row["url"])
+        assert [text for text in view["texts"] if text is not None] == spoken[row["url"]]
+        wanted = sorted((info["matched_span"], info["sha256"], info["matched_sim"]) for info in _images(row))
+        words = 0
+        seen = []
+        for text, image, sim in zip(view["texts"], view["images"], view["similarities"], strict=True):
+            words += text is not None
+            if image is not None:
+                seen.append((words, bytes.fromhex(image["path"].split(".")[0]), pytest.approx(sim)))
+        assert seen == wanted
+    pairs = [one for path in (tmp_path / "pairs").glob("*.parquet") for one in pq.read_table(path).to_pylist()]
+    assert len(pairs) == sum(len(_images(row)) for row in rows)
+    infos = {(row["url"], info["url"]): info for row in rows for info in _images(row)}
+    for pair in pairs:
+        info = infos[pair["url"], pair["image_url"]]
+        assert pair["span"] == spoken[pair["url"]][int(np.argmax(info["clip_row"]))]
+        assert pair["similarity"] == pytest.approx(info["clip_similarity"])
+        assert (pair["alt"], pair["text"]) == ("drawing", "drawing")
+
+
+def test_a_second_recipe_takes_features_from_the_cache(corpus: Path, archive: Path, cache: Path, tmp_path: Path):
+    recipe = load_recipe(str(RECIPE))
+    logo = Prompts(yes=recipe.clip.logo.no, no=recipe.clip.logo.yes)
+    changed = recipe.clip.model_copy(update={"spans": "paragraph", "logo": logo})
+    recipe = recipe.model_copy(update={"clip": changed})
+    out = tmp_path / "out"
+    choice = ClipChoice(str(MODEL), device="cpu", cache=str(cache))
+    build([str(archive)], str(out), recipe=recipe, options=OPTIONS, clip=choice, workers=1)
+    assert sum(receipt.books.seen["pictures_embedded"] for receipt in _embedded(corpus)) == 18
+    assert [receipt.books.seen["pictures_embedded"] for receipt in _embedded(out)] == [0] * 5
+    before = {info["image_id"]: info for row in _rows(corpus) for info in _images(row)}
+    after = {info["image_id"]: info for row in _rows(out) for info in _images(row)}
+    assert before.keys() == after.keys()
+    for name, info in after.items():
+        assert info["clip_nsfw"] == before[name]["clip_nsfw"]
+        assert info["clip_logo"] == pytest.approx(1 - before[name]["clip_logo"], abs=1e-6)
+    assert all(len(row["clip_spans"]) == sum(text is not None for text in row["texts"]) for row in _rows(out))
+
+
+def test_refilter_moves_rules_on_stored_scores_without_a_model(corpus: Path, tmp_path: Path):
+    before = {row["url"]: row for row in _rows(corpus)}
+    best = sorted(info["clip_similarity"] for row in before.values() for info in _images(row))
+    threshold = float(np.mean(best[5:7]))
+    path = tmp_path / "stricter.toml"
+    path.write_text(STRICTER.format(threshold=threshold))
+    out = tmp_path / "out"
+    done = refilter(str(corpus), str(out), recipe=str(path), workers=1)
+    assert audit(str(out)).faults == ()
+    assert not done.recipe.partial
+    rows = _rows(out)
+    assert sum(len(_images(row)) for row in rows) == 18 - 6
+    for row in rows:
+        was = before[row["url"]]
+        assert row["clip_spans"] == was["clip_spans"]
+        left = [info for info in _images(was) if info["clip_similarity"] >= threshold]
+        now = _images(row)
+        assert [info["image_id"] for info in now] == [info["image_id"] for info in left]
+        matrix = np.array([info["clip_row"] for info in left])
+        wanted = linear_sum_assignment(matrix, maximize=True)[1]
+        assert [info["matched_span"] for info in now] == wanted.tolist()
+        for info, old, cosines in zip(now, left, matrix, strict=True):
+            assert info["matched_sim"] == cosines[info["matched_span"]]
+            assert info["matched_text_index"] == row["clip_spans"][info["matched_span"]]["text"]
+            same = set(info) - {"matched_span", "matched_sim", "matched_text_index"} - COUNTED
+            assert {name: info[name] for name in same} == {name: old[name] for name in same}
+    path.write_text(path.read_text() + '[clip]\nspans = "paragraph"\n')  # scores are of sentences
+    with pytest.raises(ConfigError, match="unrelated: clip_model"):
+        refilter(str(corpus), str(tmp_path / "other"), recipe=str(path), workers=1)
 
 
 def test_a_recipe_that_needs_a_model_says_how_to_give_one(archive: Path, tmp_path: Path):

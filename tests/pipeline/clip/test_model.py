@@ -96,6 +96,50 @@ def test_cosines_of_a_vit_b_32_are_those_of_open_clip(tmp_path: Path):
     assert model.texts(texts)[1].tolist() == [0, 125, 0]
 
 
+def _siglip(folder: Path) -> ClipSource:
+    """A small model of SigLIP's build with random weights: a timm tower, stretched pictures, a tokenizer of its own."""
+    open_clip = import_open_clip()
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    words = Tokenizer(models.WordLevel(unk_token="<unk>"))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    trainer = trainers.WordLevelTrainer(special_tokens=["<unk>", "<pad>", "</s>"])
+    words.train_from_iterator(["a red star on a blue field", "two rings"], trainer)
+    words.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 2)])
+    names = {"unk_token": "<unk>", "pad_token": "<pad>", "eos_token": "</s>"}
+    PreTrainedTokenizerFast(tokenizer_object=words, **names).save_pretrained(folder)
+    vision = {"image_size": 160, "timm_model_name": "test_vit", "timm_pool": "avg", "timm_proj": "linear"}
+    text = {
+        "context_length": 8, "vocab_size": 32, "hf_tokenizer_name": str(folder), "width": 64, "heads": 2, "layers": 2,
+        "tokenizer_kwargs": {"clean": "canonicalize"}, "no_causal_mask": True, "proj_bias": True, "pool_type": "last",
+    }  # fmt: skip
+    towers = {"embed_dim": 64, "init_logit_bias": -10, "vision_cfg": vision, "text_cfg": text}
+    half = [0.5] * 3
+    seen = {"mean": half, "std": half, "interpolation": "bicubic", "resize_mode": "squash"}
+    config = {"model_cfg": towers | {"custom_text": True}, "preprocess_cfg": seen}
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
+    torch.manual_seed(5)
+    torch.save(open_clip.CustomTextCLIP(**towers).state_dict(), folder / "open_clip_pytorch_model.bin")
+    return ClipSource.of(str(folder))
+
+
+def test_a_siglip_model_gives_open_clips_cosines(tmp_path: Path):
+    source = _siglip(tmp_path)
+    model = ClipModel(source, ClipRun(batch=4, threads=1))
+    assert (model.preprocess.mode, model.preprocess.size) == ("squash", (160, 160))
+    pictures = [_photo(*size, seed=number) for number, size in enumerate(SIZES[:4])]
+    texts = ["a red star", "A RED, star!", "two rings " * 10, ""]
+    wanted = _reference(source.model, None, pictures, texts)
+    found = _cosines(model, pictures, texts, fast=False)
+    assert np.abs(found - wanted).max() < 1e-5
+    assert np.array_equal(found[:, 0], found[:, 1])  # its tokenizer has no capitals and no punctuation
+    assert len(np.unique(found)) > 8
+    assert model.texts(texts)[1].tolist() == [0, 0, 20 + 1 - 8, 0]
+    assert np.abs(_cosines(model, pictures, texts, fast=True) - wanted).max() < 5e-3
+
+
 def test_what_the_context_cuts_off_is_counted(tiny: ClipModel):
     tokenizer = import_open_clip().get_tokenizer(SOURCE.model)
     texts = ["short", "two words " * 15, "two words " * 16, "two words " * 100]
