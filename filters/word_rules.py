@@ -18,7 +18,7 @@ ENDS = frozenset(",:;!?¿؟¡()[]{}<>_#*&。？！，、；：～·।،۔؛٪�
 _OPENING = ENDS | frozenset("§%=$£€¥฿₽﷼₴₠₡₢₣₤₥₦₧₨₩₪₫₭₮₯₰₱₲₳₵₶₷₸₹₺₻₼₾₿")
 _QUOTES = frozenset("'\"”“`‘´’‚„»«「」『』（）〔〕【】《》〈〉⟦⟧")
 _BEFORE_STOP = ENDS - frozenset("—–") | frozenset("%²-+")
-_PLAIN_ENDS = frozenset(",:;!?)\"”")
+_PLAIN_ENDS = frozenset(',:;!?)"”')
 _CURRENCY = re.compile(r"(?<=[0-9])(?:US\$|C\$|A\$|[$£€¥฿₽﷼₴₠-₿])$")
 _UNIT = re.compile(
     r"(?<=[0-9])(?:km[²³]?|m[²³]?|dm[²³]?|cm[²³]?|mm[²³]?|ha|µm|nm|yd|in|ft|kg|g|mg|µg|t|lb|oz|m/s|km/h|kmh|mph|[hk]?Pa"
