@@ -2,8 +2,8 @@
 
 Each gives an endless stream of batches of 32 documents; a document is a list of texts and pictures, a picture its
 bytes or RGB pixels of 224 x 224. All shuffle. plait decodes with its own decoder, the others with Pillow, whole, which
-is what each of them does by default; "webdataset, our decoder" tells the decoder's part of the difference from the
-loader's.
+is what each of them does by default; "webdataset, our decoder" decodes and crosses from workers as plait does, and
+tells what of the difference is the shards and their reader.
 """
 
 from __future__ import annotations
@@ -41,20 +41,20 @@ def as_it_is(data: bytes) -> bytes:
     return data
 
 
-def batches(dataset: object, workers: int) -> Iterator[list]:
+def batches(dataset: object, workers: int, collate: Callable[[list], list] = list) -> Iterator[list]:
     from torch.utils.data import DataLoader
 
     options = {"prefetch_factor": 2} if workers else {}
-    return iter(DataLoader(dataset, batch_size=BATCH, num_workers=workers, collate_fn=list, **options))
+    return iter(DataLoader(dataset, batch_size=BATCH, num_workers=workers, collate_fn=collate, **options))
 
 
 def plait(folder: Path, workers: int, decode: bool, check_pages: bool = True) -> Iterator[list]:
-    from plait.loader import Corpus, InterleavedDataset, Order, Resize, SampleRecipe, Source
+    from plait.loader import Batch, Corpus, InterleavedDataset, Order, Resize, SampleRecipe, Source
 
     source = Source(Corpus(folder, check_pages=check_pages))
     order = Order((source,), seed=1, window=WINDOW, length=ENDLESS)
     recipe = SampleRecipe(pixels=Resize(SIDE) if decode else None)
-    for batch in batches(InterleavedDataset(order, recipe), workers):
+    for batch in batches(InterleavedDataset(order, recipe), workers, Batch):
         yield [sample.nodes for sample in batch]
 
 
@@ -62,7 +62,9 @@ def plait_unchecked(folder: Path, workers: int, decode: bool) -> Iterator[list]:
     return plait(folder, workers, decode, check_pages=False)
 
 
-def webdataset(folder: Path, workers: int, decode: bool, decoder: Decode = with_pillow) -> Iterator[list]:
+def webdataset(
+    folder: Path, workers: int, decode: bool, decoder: Decode = with_pillow, collate: Callable[[list], list] = list
+) -> Iterator[list]:
     import webdataset as wds
 
     shards = [str(path) for path in sorted((folder / "webdataset").glob("*.tar"))]
@@ -75,11 +77,14 @@ def webdataset(folder: Path, workers: int, decode: bool, decoder: Decode = with_
             for text, name in zip(found["texts"], found["images"], strict=True)
         ]
 
-    return batches(wds.WebDataset(shards, shardshuffle=100, seed=1).repeat().shuffle(WINDOW).map(document), workers)
+    dataset = wds.WebDataset(shards, shardshuffle=100, seed=1).repeat().shuffle(WINDOW).map(document)
+    return batches(dataset, workers, collate)
 
 
 def webdataset_ours(folder: Path, workers: int, decode: bool) -> Iterator[list]:
-    return webdataset(folder, workers, decode, with_ours)
+    from plait.loader import Batch
+
+    return webdataset(folder, workers, decode, with_ours, Batch)
 
 
 def datasets(folder: Path, workers: int, decode: bool) -> Iterator[list]:

@@ -5,6 +5,7 @@ Needs numpy, pyarrow and Pillow alone; `InterleavedDataset` and `in_step` need t
 
 from typing import TYPE_CHECKING
 
+from plait.loader.batch import Batch
 from plait.loader.corpus import Corpus
 from plait.loader.decode import Resize, Tiles
 from plait.loader.documents import Document, Picture, Text
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from plait.loader.dataset import InterleavedDataset, in_step
 
 __all__ = [
+    "Batch",
     "Cache",
     "Corpus",
     "Document",

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader
 
-from plait.loader import Corpus, ImageTokens, InterleavedDataset, Order, Pack, Resize, Source, lcl
+from plait.loader import Batch, Corpus, ImageTokens, InterleavedDataset, Order, Pack, Resize, Source, lcl
 
 WORDS, START, END, PATCH, EOS = 1024, 1024, 1025, 1026, 1027  # ids of words, then of the special tokens
 SIDE, CUT, WIDTH, TOKENS = 64, 16, 96, 320  # pixels of an image and of a patch, width of the model, tokens of a pack
@@ -121,7 +121,7 @@ def train(corpus: str, run: Path, steps: int) -> None:
     progress = dataset.progress()
     for epoch in range(dataset.epoch, steps):
         dataset.set_epoch(epoch)
-        for packs in DataLoader(dataset, BATCH, num_workers=1, collate_fn=list):
+        for packs in DataLoader(dataset, BATCH, num_workers=1, collate_fn=Batch):
             text, contrast = model.losses(packs)
             optimiser.zero_grad()
             (text + contrast).backward()
