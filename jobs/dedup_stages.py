@@ -39,12 +39,14 @@ class Stored:
         paragraphs: how often each paragraph of a site stands in them (`PARAGRAPH`, see `repeated_paragraphs`).
         leaders: representatives of their clusters of pictures (`clusters.LEADER`).
         counts: in how many of their documents a cluster stands (`images.IMAGE`, see `images.rank`).
+        urls: in how many of their documents an image URL stands (`LOCATOR` of the kind "counted").
     """
 
     keys: tuple[Output, ...] = ()
     paragraphs: tuple[Output, ...] = ()
     leaders: tuple[Output, ...] = ()
     counts: tuple[Output, ...] = ()
+    urls: tuple[Output, ...] = ()
 
 
 @dataclass(frozen=True)

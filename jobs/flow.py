@@ -147,7 +147,7 @@ class Flow:
     def reopen_known(self, units: Sequence[Unit]) -> None:
         """What earlier generations know, by a unit for each of its files."""
         done = self._units(self._stage("reopen_known", "append:reopen_known"), units)
-        names = ("keys", "paragraphs", "leaders", "pictures")
+        names = ("keys", "paragraphs", "leaders", "pictures", "urls")
         self.stored = Stored(*(tuple(tables(done, name)) for name in names))
 
     def refill(self, opened: Sequence[Unit], scores: Mapping[str, str]) -> list[Receipt]:
@@ -293,7 +293,7 @@ class Flow:
         locating: dict[str, Json] = {"fetch": True} if self.fetch is not None else {}
         locating |= {} if self.strict is None else {"absent": NOT_RETAINED}
         locate = self._stage("locate", "images:locate_images", locating)
-        sources = (Source(tuple(locators), 0), Source(tuple(nodes), 1))
+        sources = (Source((*locators, *self.stored.urls), 0), Source(tuple(nodes), 1))
         located = self._shuffle(Shuffle(locate, sources, LOCATE_IN, LOCATE_ORDER))
         rows, missing = tables(located, "images"), tables(located, "missing")
         if self.strict is not None:

@@ -177,7 +177,7 @@ def merge_tables(
 def keep_known(store: Store, flow: Flow) -> None:
     """Copy into the ledger what a later generation is deduplicated against: keys and signatures, clusters, counts."""
     stages = {"leaders": ("cluster_images", "leaders"), "pictures": ("count_similar", "counts")}
-    stages["paragraphs"] = ("repeated_paragraphs", "counts")
+    stages |= {"paragraphs": ("repeated_paragraphs", "counts"), "urls": ("locate", "counts")}
     known = {
         name: [output for receipt in flow.receipts.get(stage, []) for output in receipt.tables(table)]
         for name, (stage, table) in stages.items()

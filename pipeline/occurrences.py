@@ -84,6 +84,7 @@ LOCATED = pa.schema(
         pa.field("digest", pa.string()),  # set where the record is a page that carries the picture in a data: URI
         pa.field("image_captured", TIME),
         pa.field("reason", pa.string()),
+        pa.field("url_before", pa.int64(), nullable=False),  # documents of earlier generations that show the URL
     ]
 )
 """An occurrence with the record that has its bytes, or the reason why none has; key is the image key."""
@@ -99,7 +100,7 @@ def locate(stream: Stream, absent: str = ABSENT) -> Stream:
         absent: reason of nodes whose URL no locator has.
     """
     key: int | None = None
-    url, reason = "", absent
+    url, reason, before = "", absent, 0
     known: list[Row] = []
     out: list[Row] = []
     for batch in stream:
@@ -108,8 +109,11 @@ def locate(stream: Stream, absent: str = ABSENT) -> Stream:
         )
         for row in flat.to_pylist():
             if row["key"] != key:
-                key, known, url, reason = row["key"], [], "", absent
+                key, known, url, reason, before = row["key"], [], "", absent, 0
             if row["side"] == 0:
+                if row["kind"] == "counted":
+                    before += int(row["offset"] or 0)
+                    continue
                 if not url:
                     url = canonical_url(row["image_url"])
                 if canonical_url(row["image_url"]) != url:
@@ -120,7 +124,8 @@ def locate(stream: Stream, absent: str = ABSENT) -> Stream:
                     known.append(row)
                 continue
             same = canonical_url(row["image_url"]) == url
-            out.append(_occurrence(row, nearest(known if same else [], row["captured"]), reason if same else absent))
+            found = _occurrence(row, nearest(known if same else [], row["captured"]), reason if same else absent)
+            out.append(found | {"url_before": before})
             if len(out) == BATCH_ROWS:
                 yield _located(out)
                 out = []

@@ -25,11 +25,11 @@ LOCATOR = pa.schema(
         pa.field("captured", TIME),
         pa.field("archive_id", pa.string(), nullable=False),
         pa.field("archive", pa.string(), nullable=False),
-        pa.field("offset", pa.int64(), nullable=False),
+        pa.field("offset", pa.int64(), nullable=False),  # counted: in how many documents the URL stands
         pa.field("length", pa.int64(), nullable=False),
         pa.field(
             "kind", pa.string(), nullable=False
-        ),  # "payload", "revisit", "redirect", "inline", "opted_out", "dropped"
+        ),  # "payload", "revisit", "redirect", "inline", "opted_out", "dropped", "counted"
         pa.field(
             "digest", pa.string()
         ),  # payload digest as the archive states it ("sha1:…"), or ours; dropped: the reason

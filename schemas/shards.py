@@ -41,7 +41,7 @@ IMAGE_INFO = pa.struct(
         ("stored_format", pa.string()),  # of ``images``' bytes where the recipe encodes again; null: as acquired
         ("stored_width", pa.int32()),  # the same
         ("stored_height", pa.int32()),
-        ("url_dup_count", pa.int64()),  # documents of the build that show this URL
+        ("url_dup_count", pa.int64()),  # documents that show this URL, those of earlier generations included
         ("sha256_dup_count", pa.int64()),  # occurrences of these bytes in the build
         ("p_hash_dup_count", pa.int64()),  # occurrences of this perceptual cluster in the build
         ("captured", TIME),

@@ -44,7 +44,7 @@ WANTED_ORDER = ("key", "archive_id", "offset", "digest", "order_key")
 IMAGE = pa.schema(
     [
         pa.field("key", pa.int64()),  # what the next step groups by
-        *[field for field in LOCATED if field.name not in ("key", "image_captured", "captured")],
+        *[field for field in LOCATED if field.name not in ("key", "image_captured", "captured", "url_before")],
         pa.field("captured", LOCATED.field("image_captured").type),  # of the image
         pa.field("pack", pa.string()),
         pa.field("pack_offset", pa.int64()),
@@ -112,17 +112,24 @@ def follow_redirects(stream: Stream, unit: Unit, ctx: Context) -> None:
 def locate_images(stream: Stream, unit: Unit, ctx: Context) -> None:
     """Image nodes → "images" whose record is known (by record), "missing" ones, and the "wanted" records.
 
-    Where the build fetches, nodes that no archive answers are "images" too, and their distinct URLs "urls".
+    Where the build fetches, nodes that no archive answers are "images" too, and their distinct URLs "urls". Each URL's
+    number of documents is in "counts", for generations to come: by its key, so that nothing need be said of it.
     """
     fetches = bool(ctx.params.get("fetch"))
     last: int | None = None
+    counted: int | None = None
     with (
         ctx.table("images", IMAGE) as images,
         ctx.table("missing", IMAGE) as missing,
+        ctx.table("counts", LOCATOR) as counts,
         ctx.table("wanted", WANTED) as wanted,
         ctx.table("urls", FETCH_URL) as urls,
     ):
         for batch in count_and_rank(locate(stream, str(ctx.params.get("absent", ABSENT)))):
+            keys = batch.column("key").to_pylist()
+            fresh = [key != old for key, old in zip(keys, [counted, *keys], strict=False)]
+            counts.write(_url_counts(batch.filter(pa.array(fresh))))
+            counted = keys[-1]
             found, lost = split(batch, batch.column("reason").is_null())
             if fetches:
                 asked, lost = split(lost, fetchable(lost))
@@ -145,9 +152,25 @@ def locate_images(stream: Stream, unit: Unit, ctx: Context) -> None:
 
 
 def _by_url(rows: pa.RecordBatch) -> dict[str, pa.Array]:
-    """Counts and ranks of rows counted by URL, under their own names."""
-    nothing = pa.nulls(rows.num_rows, pa.int64())
-    return {"url_dup_count": rows.column("dup_count"), "url_dup_rank": rows.column("dup_rank"), "dup_rank": nothing}
+    """Counts and ranks of rows counted by URL, under their own names; documents of earlier generations come first."""
+    before = rows.column("url_before")
+    return {
+        "url_dup_count": pc.add(rows.column("dup_count"), before),
+        "url_dup_rank": pc.add(rows.column("dup_rank"), before),
+        "dup_rank": pa.nulls(rows.num_rows, pa.int64()),
+    }
+
+
+def _url_counts(rows: pa.RecordBatch) -> pa.RecordBatch:
+    """The first row of each URL as the locator that later generations count with."""
+    size = rows.num_rows
+    given = {
+        "key": rows.column("key"), "image_url": pa.repeat("", size), "archive_id": pa.repeat("", size),
+        "archive": pa.repeat("", size), "offset": rows.column("dup_count"), "length": pa.repeat(pa.scalar(0), size),
+        "kind": pa.repeat("counted", size),
+    }  # fmt: skip
+    columns = [given[field.name] if field.name in given else pa.nulls(size, field.type) for field in LOCATOR]
+    return pa.RecordBatch.from_arrays(columns, schema=LOCATOR)
 
 
 def _asked_images(rows: pa.RecordBatch) -> pa.RecordBatch:

@@ -67,24 +67,25 @@ def crawls(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]:
     """Two crawls and a recipe; of the second's eight pages four repeat the first in one way each.
 
     The picture "all" stands on two pages of the first crawl and on all of the second; "near" is a second file of it.
+    The URL "other" stands on two pages of the first and three of the second, and gives another picture there.
     """
     folder = tmp_path_factory.mktemp("crawls")
-    first = {f"{n}": _page(n, [str(n), "all"] if n < 2 else [str(n)]) for n in range(4)}
+    first = {f"{n}": _page(n, [str(n), "all"] if n < 2 else [str(n), "other"]) for n in range(4)}
     second = {
         "0": _page(50, ["50", "all"]),  # the same URL, later, with another text
         "copy": _page(1, ["51", "all"]),  # the same text
         "near": _page(2, ["52", "all"], changed=True),  # nearly the same text
-        "new-a": _page(60, ["60", "all"]),
-        "new-b": _page(61, ["61", "all"]),
-        "new-c": _page(62, ["62", "all"]),
-        "new-d": _page(62, ["63", "all"], changed=True),  # near-duplicates of each other
+        "new-a": _page(60, ["60", "all", "other"]),
+        "new-b": _page(61, ["61", "all", "other"]),
+        "new-c": _page(62, ["62", "all", "other"]),
+        "new-d": _page(62, ["63", "all", "other"], changed=True),  # near-duplicates of each other
     }
     numbers = {str(n): n for n in (*range(4), *range(50, 64))}
     recipe = folder / "crawls.toml"
     recipe.write_text(RECIPE)
     return (
-        _crawl(folder / "first.warc.gz", 1, first, numbers | {"all": 99}),
-        _crawl(folder / "second.warc.gz", 2, second, numbers | {"all": 99}),
+        _crawl(folder / "first.warc.gz", 1, first, numbers | {"all": 99, "other": 97}),
+        _crawl(folder / "second.warc.gz", 2, second, numbers | {"all": 99, "other": 98}),
         str(recipe),
     )
 
@@ -134,6 +135,10 @@ def test_caps_and_paragraph_counts_go_on_from_the_corpus(built: Path, appended: 
     ]
     assert len(of_all) == 3  # two in the first generation, one more in the second
     assert sum(url in before for url in of_all) == 2
+    other = [(url, info) for url, row in after.items() for info in row["image_info"]
+             if info and info["url"].endswith("/other.jpg")]  # fmt: skip
+    assert sorted(info["url_dup_count"] for _, info in other) == [2, 2, 5]
+    assert sum(url in before for url, _ in other) == 2  # one more document until the cap, though the picture is new
     assert all(SITE_NOTE in row["texts"] for row in before.values())  # four times are fewer than five
     assert not any(SITE_NOTE in after[url]["texts"] for url in after.keys() - before.keys())
 
