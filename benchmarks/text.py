@@ -251,22 +251,32 @@ def of_500_words(texts: Sequence[str], count: int) -> list[str]:
 
 
 def recipes(texts: list[str], count: int) -> None:
-    cut = of_500_words(texts, count)
+    """Documents per CPU second of whole recipes.
+
+    Cold: the first documents, with an empty memo of words. Steady: the last ones, after the memo has seen those between
+    but not them. Warm: the last ones again.
+    """
+    cut = of_500_words(texts, 100_000)
+    first, between, last = cut[:count], cut[count:-count], cut[-count:]
     size = np.mean([len(text.split()) for text in cut])
     print(f"{len(cut)} documents of {size:.0f} words, {np.mean([text.count(chr(10)) + 1 for text in cut]):.0f} nodes")
-    batches = pages(cut, split=True)
+    beginning, end = pages(first, split=True), pages(last, split=True)
     lid176()
-    run(batches[:1], load_recipe("annotate"))
-    print(f"bare language identification {len(cut) / language_seconds(batches):.0f} docs/CPU-s")
+    run(beginning[:1], load_recipe("annotate"))
+    print(f"bare language identification {len(last) / language_seconds(end):.0f} docs/CPU-s")
     for name in ("omnicorpus", "obelics", "moscar", "fineweb", "default", "annotate"):
         recipe = load_recipe(name)
         recipe = recipe.skipping(recipe.requirements())
         vocabulary.cache_clear()
-        results, cold = run(batches, recipe)
-        _, warm = run(batches, recipe)
+        _, cold = run(beginning, recipe)
+        for start in range(0, len(between), BATCH):
+            vocabulary().encode([line for text in between[start : start + BATCH] for line in text.split("\n")])
+        results, steady = run(end, recipe)
+        _, warm = run(end, recipe)
         kept = sum(result.kept.num_rows for result in results)
         print(
-            f"{name:14} docs/CPU-s cold {len(cut) / cold:6.0f}  warm {len(cut) / warm:6.0f}  kept {kept / len(cut):.1%}"
+            f"{name:14} docs/CPU-s cold {len(first) / cold:6.0f}  steady {len(last) / steady:6.0f}  "
+            f"warm {len(last) / warm:6.0f}  kept {kept / len(last):.1%}"
         )
 
 

@@ -77,6 +77,8 @@ def word_set(listed: Sequence[str]) -> HashSet:
 def _flags(word: str) -> int:
     if word.isalpha():
         return ALPHABETIC | UPPER if len(word) > 1 and word.isupper() else ALPHABETIC
+    if word.isdecimal() and word.isascii():
+        return 0
     found = 0
     if SYMBOLS.issuperset(word):
         found |= SYMBOLIC
@@ -164,7 +166,10 @@ class _Memo(dict[str, int]):
         """Hash, hash in lower case, and the packed rest of a word."""
         code = word_hash(word)
         small = word.lower()
-        lower = code if small == word else word_hash(small)
+        lower = code
+        if small != word:
+            seen = self.known.get(small)
+            lower = seen[0] if seen else word_hash(small)
         found = (code, lower, len(word) << 16 | _STOP_BIT.get(word, 0) << 8 | _flags(word))
         if len(word) <= LONG_CHUNK and len(self.known) < self.capacity:
             self.known[word] = found

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import re
+from itertools import pairwise
 
 ENDS = frozenset(",:;!?¿؟¡()[]{}<>_#*&。？！，、；：～·।،۔؛٪…'\"”“`‘´’‚„»«「」『』（）〔〕【】《》〈〉⟦⟧—–")
 _OPENING = ENDS | frozenset("§%=$£€¥฿₽﷼₴₠₡₢₣₤₥₦₧₨₩₪₫₭₮₯₰₱₲₳₵₶₷₸₹₺₻₼₾₿")
@@ -31,6 +32,7 @@ _URL = re.compile(
     r"(?::\d{2,5})?(?:[/?#]\S*)?"
 )
 _UNIT_ENDS = frozenset("m²³amdntgbzshaBTGMKкмгсчаБб%$£€¥฿₽﷼") | frozenset(map(chr, range(0x20A0, 0x20C0)))
+_NO_ENDS = frozenset("cefijklopqruvwxyCDEFHIJLNOPQRUVWXYZ0123456789")  # never come off the end of a chunk
 _LONGEST_ADDRESS = 2048  # characters
 _HYPHENS = re.compile(r"---|--|-|——|–|—|~")
 _HYPHEN = re.compile("[-–—~]")
@@ -152,6 +154,8 @@ def _run(chunk: str, start: int, end: int, step: int) -> int:
 
 def _prefix(chunk: str, start: int, end: int) -> int:
     char = chunk[start]
+    if "a" <= char <= "z" or "D" <= char <= "T" or "0" <= char <= "9":
+        return 0
     if char in _OPENING or _is_icon(char):
         return 1
     if char == ".":
@@ -166,6 +170,8 @@ def _prefix(chunk: str, start: int, end: int) -> int:
 
 def _suffix(chunk: str, start: int, end: int) -> int:
     char = chunk[end - 1]
+    if char in _NO_ENDS:
+        return 0
     if char in ENDS or _is_icon(char):
         if char in "sS":
             return 0
@@ -189,7 +195,7 @@ def _suffix(chunk: str, start: int, end: int) -> int:
     if char not in _UNIT_ENDS:
         return 0
     tail = chunk[max(start, end - 6) : end]
-    if any(map(str.isdigit, tail)):
+    if not tail.isalpha() and any(map(str.isdigit, tail)):
         match = _UNIT.search(tail) or _CURRENCY.search(tail)
         if match is not None:
             return len(match[0])
@@ -251,8 +257,17 @@ def _wholes() -> frozenset[str]:
     return frozenset(word for word, parts in exceptions().items() if len(parts) == 1 and not word.isalnum())
 
 
+@functools.cache
+def _beginnings() -> frozenset[str]:
+    """How those begin: two characters or more of each, up to all."""
+    return frozenset(word[:end] for word in _wholes() for end in range(2, len(word) + 1))
+
+
 def _rejoined(found: list[str]) -> list[str]:
     """Words and marks, with neighbours put together that are an abbreviation or an emoticon (``word ) :``)."""
+    beginnings = _beginnings()
+    if not any(first + second in beginnings for first, second in pairwise(found)):
+        return found
     wholes = _wholes()
     joined: list[str] = []
     place = 0
