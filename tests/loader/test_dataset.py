@@ -346,6 +346,36 @@ def test_stateful_dataloader_resumes_at_an_equal_worker_count(single):
     assert sorted(used + rest) == sorted(document.doc_id for document in order.sources[0].corpus)
 
 
+def test_stateful_dataloader_at_another_worker_count_is_refused(single):
+    stateful = pytest.importorskip("torchdata.stateful_dataloader", reason="needs torchdata")
+
+    def loader(workers):
+        return stateful.StatefulDataLoader(
+            InterleavedDataset(single(), SMALL), batch_size=3, num_workers=workers, collate_fn=list
+        )
+
+    one = loader(2)
+    next(iter(one))
+    state = one.state_dict()
+    other = loader(1)
+    other.load_state_dict(state)
+    with pytest.raises(ConfigError, match="equal worker count"):
+        next(iter(other))
+
+
+def test_pictures_that_a_sample_leaves_out_are_never_decoded(single):
+    decoded = []
+
+    class Counted(Resize):
+        def apply(self, data):
+            decoded.append(len(data))
+            return super().apply(data)
+
+    found = list(InterleavedDataset(single(), SampleRecipe(pixels=Counted(16), max_images=1)))
+    assert len(found) == 120
+    assert len(decoded) == sum(len(sample.images) for sample in found) == 90
+
+
 @pytest.fixture
 def damaged(corpus_folder, tmp_path):
     """A copy with two broken pictures, whose pages' checksums are valid: broken before they were packed."""
