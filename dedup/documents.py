@@ -33,6 +33,8 @@ VERDICT = pa.schema(
 )
 
 
+SUPERSEDED = pa.schema([pa.field("superseded", pa.bool_(), nullable=False)])
+
 STORED, NEW = 0, 1
 """Ages of a document: in the corpus already, or arriving. Within a key the stored ones come first."""
 
@@ -42,6 +44,42 @@ def claims(batch: pa.RecordBatch, key: str, age: str | None = None) -> pa.Record
     columns = [batch.column(key), batch.column("captured"), batch.column("doc_id")]
     rows = conform(pa.RecordBatch.from_arrays(columns, names=CLAIM.names), CLAIM)
     return rows if age is None else rows.append_column("age", batch.column(age))
+
+
+def _groups(keys: pa.Int64Array, open_key: int | None) -> tuple[np.ndarray, int | None]:
+    """Row that begins each row's group, -1 for the group that the batch before left open; and the key left open."""
+    loose = np.asarray(keys.is_null())
+    values = np.asarray(keys.fill_null(0))
+    first = np.ones(len(values), dtype=bool)
+    first[1:] = values[1:] != values[:-1]
+    first[1:] |= loose[:-1]
+    first[0] = open_key is None or int(values[0]) != open_key
+    first |= loose
+    place = np.maximum.accumulate(np.where(first, np.arange(len(values)), -1))
+    return place, None if loose[-1] else int(values[-1])
+
+
+def superseded(rows: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Which rows are of stored documents that an arriving one of the same key replaces, being of a later capture.
+
+    `SUPERSEDED` out, in the order of the rows. Memory: one batch.
+
+    Args:
+        rows: `CLAIM` with a column ``age``, sorted as for `keep_latest` without one: stored and arriving ones mixed.
+    """
+    open_key: int | None = None
+    winner, winner_stored = b"", False
+    for batch in rows:
+        if not len(batch):
+            continue
+        place, open_key = _groups(batch.column("key"), open_key)
+        ids = batch.column("doc_id").cast(pa.binary())
+        winners = pa.concat_arrays([pa.array([winner], pa.binary()), ids]).take(pa.array(place + 1))
+        stored = np.asarray(batch.column("age")) == STORED
+        of_stored = np.concatenate([[winner_stored], stored])[place + 1]
+        replaced = stored & ~of_stored & ~np.asarray(pa.compute.equal(winners, ids))
+        yield pa.RecordBatch.from_arrays([pa.array(replaced)], schema=SUPERSEDED)
+        winner, winner_stored = winners[-1].as_py(), bool(of_stored[-1])
 
 
 def keep_latest(rows: Iterable[pa.RecordBatch], reason: str) -> Iterator[pa.RecordBatch]:
@@ -63,15 +101,7 @@ def keep_latest(rows: Iterable[pa.RecordBatch], reason: str) -> Iterator[pa.Reco
         if not len(batch):
             continue
         column = batch.column("key")
-        loose = np.asarray(column.is_null())
-        keys = np.asarray(column.fill_null(0))
-        first = np.ones(len(keys), dtype=bool)
-        first[1:] = keys[1:] != keys[:-1]
-        first[1:] |= loose[:-1]
-        first[0] = open_key is None or int(keys[0]) != open_key
-        first |= loose
-        # Row that won each row's group; -1 stands for the group carried over from the batch before.
-        place = np.maximum.accumulate(np.where(first, np.arange(len(keys)), -1))
+        place, open_key = _groups(column, open_key)
         ids = batch.column("doc_id").cast(pa.binary())
         carried = pa.array([winner], pa.binary())
         winners = pa.concat_arrays([carried, ids]).take(pa.array(place + 1))
@@ -85,5 +115,4 @@ def keep_latest(rows: Iterable[pa.RecordBatch], reason: str) -> Iterator[pa.Reco
             winner_stored = bool(of_stored[-1])
         reasons = pa.compute.if_else(kept, pa.scalar(None, pa.string()), why)
         yield conform(pa.RecordBatch.from_arrays([column, ids, kept, winners, reasons], names=VERDICT.names), VERDICT)
-        open_key = None if loose[-1] else int(keys[-1])
         winner = winners[-1].as_py()

@@ -6,7 +6,7 @@ import json
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -34,6 +34,7 @@ from plait.jobs.publish import (
 from plait.jobs.requirements import missing_requirements
 from plait.jobs.selection import Selection
 from plait.jobs.store import Store
+from plait.jobs.superseding import forget_superseded, known_files, superseded_documents, without_superseded
 from plait.jobs.suppression import SUPPRESSED, Suppression, keep_suppression, load_suppression
 from plait.jobs.work import Unit
 from plait.pipeline.publish import corpus_files
@@ -58,6 +59,7 @@ class AppendPlan:
     opt_out: OptOutList
     lists: PictureLists
     clip: ClipPlan | None
+    supersede: bool
 
     @property
     def generation(self) -> int:
@@ -66,11 +68,15 @@ class AppendPlan:
 
     def to_json(self) -> str:
         """What the corpus' folder remembers of it while it is unfinished."""
-        plan = {"generation": self.generation, "inputs": sorted(archive.id for archive in self.archives)}
+        plan: dict[str, object] = {"generation": self.generation}
+        plan |= {"inputs": sorted(archive.id for archive in self.archives)}
+        plan |= {"supersede": True} if self.supersede else {}
         return json.dumps(plan, sort_keys=True, indent=1)
 
 
-def make_append(corpus: str, inputs: Sequence[str] | Selection, fetching: Fetching) -> AppendPlan | None:
+def make_append(
+    corpus: str, inputs: Sequence[str] | Selection, fetching: Fetching, supersede: bool = False
+) -> AppendPlan | None:
     """Check everything that can be checked before a byte is written; None where all inputs are in the corpus already.
 
     Raises:
@@ -98,13 +104,16 @@ def make_append(corpus: str, inputs: Sequence[str] | Selection, fetching: Fetchi
     fetch = plan_fetch(fetching, recipe.limits.image_bytes) if options.images == "http" else None
     opt_out = open_opt_out(fetching.opt_out)
     clip = None if options.images == "none" else plan_clip(recipe)
-    return AppendPlan(manifest, recipe, options, tuple(archives), fetch, opt_out, picture_lists(recipe), clip)
+    return AppendPlan(
+        manifest, recipe, options, tuple(archives), fetch, opt_out, picture_lists(recipe), clip, supersede
+    )
 
 
 def append(
     corpus: str,
     inputs: Sequence[str] | Selection,
     *,
+    supersede: bool = False,
     fetching: Fetching | None = None,
     workers: int | None = None,
     watcher: Watcher | None = None,
@@ -113,13 +122,16 @@ def append(
     """Add archives to a corpus: a new generation of it, with further shards; those that are there stay as they are.
 
     The corpus' own recipe and options are applied. A document whose URL, text, pictures or near-duplicate the corpus
-    has is dropped, whichever is later: shards are immutable. Of the new ones among themselves the latest is kept, as
-    in a build. Caps and counts of pictures and of a site's paragraphs go on from those of the corpus. Nothing of the
-    corpus is read again but keys, signatures and counts. Stop it at any time; the same call goes on where it was.
+    has is dropped, whichever is later: shards are immutable (but see ``supersede``). Of the new ones among themselves
+    the latest is kept, as in a build. Caps and counts of pictures and of a site's paragraphs go on from those of the
+    corpus. Nothing of the corpus is read again but keys, signatures and counts. Stop it at any time; the same call goes
+    on where it was.
 
     Args:
         corpus: path or fsspec URL of the folder.
         inputs: as `plait.jobs.build`; none of them in the corpus.
+        supersede: a document of the corpus goes where the inputs have a later capture of its URL that passes the
+            recipe's rules on text; its shard is written anew for this generation.
         fetching: contact and manners, where the corpus' images are fetched.
         workers: processes; None is one a core. An `EngineChoice` brings its own.
         watcher: is told of progress.
@@ -131,13 +143,14 @@ def append(
     """
     began = time.monotonic()
     choice = choice_of(engine, workers)
-    plan = make_append(corpus, inputs, fetching or Fetching())
+    plan = make_append(corpus, inputs, fetching or Fetching(), supersede)
     store = Store(corpus)
     if plan is None:
         store.remove("work")
         return open_manifest(store)
     _claim(store, plan)
     _forget(store, plan.generation)
+    watcher = watcher or Silent()
     running = choice.open(store)
     try:
         plan.opt_out.keep(store)
@@ -145,13 +158,18 @@ def append(
         kept = keep_suppression(store, _suppressed(store))
         evaluation = kept_evaluation(store)
         flow = Flow(
-            running, watcher or Silent(), plan.recipe, plan.options, plan.archives, plan.fetch, suppression=kept,
+            running, watcher, plan.recipe, plan.options, plan.archives, plan.fetch, suppression=kept,
             opt_out=plan.opt_out.path, lists=plan.lists.paths, clip=plan.clip,
             evaluation={} if evaluation is None else evaluation[1], generation=plan.generation,
             first_shard=_next_shard(store, plan.manifest),
         )  # fmt: skip
-        flow.reopen_known(_known(store))
-        done = _publish(store, plan.manifest, flow, flow.run(), began)
+        flow.reopen_known(_known(store, plan.manifest.generation))
+        flow.stored = replace(flow.stored, supersede=supersede)
+        shards = flow.run()
+        gone = superseded_documents(store, flow)
+        rewritten = without_superseded(store, plan.manifest, running, watcher, flow.generation, gone)
+        forget_superseded(store, flow.generation, gone)
+        done = _publish(store, plan.manifest, flow, [*shards, *rewritten], began)
     finally:
         running.close()
     store.remove("work")
@@ -187,7 +205,7 @@ def _forget(store: Store, generation: int) -> None:
 
     Without it the generation would be compared with itself, and the books of an append that was given up would count.
     """
-    own = re.compile(rf"-g{generation}[-./]")
+    own = re.compile(rf"-g{generation}[-./]|[.]s{generation}[.]")
     gone = [path for path in store.list("ledger") if own.search(path) and path != _claimed(generation)]
     begun = {path.removeprefix("work/receipts/") for path in store.list("work/receipts")}
     gone += [path for path in store.list(RECEIPTS) if path.removeprefix(f"{RECEIPTS}/") in begun]
@@ -202,10 +220,10 @@ def _claimed(generation: int) -> str:
     return f"ledger/append-g{generation}.json"
 
 
-def _known(store: Store) -> list[Unit]:
+def _known(store: Store, generation: int) -> list[Unit]:
     """A unit for each file of what earlier generations know."""
     units = []
-    for path in store.list(KNOWN):
+    for path in known_files(store, generation):
         table = path.rpartition("/")[2].partition("-")[0]
         units.append(Unit((store.sha256(path), table), path, {"path": path, "table": table}))
     return units
@@ -218,7 +236,7 @@ def _publish(store: Store, before: Manifest, flow: Flow, shards: Sequence[Receip
         shards=f"ledger/shards{suffix}.parquet", inputs=f"ledger/inputs{suffix}.parquet",
         drops=f"ledger/drops{suffix}", node_samples=f"ledger/nodes{suffix}",
     )  # fmt: skip
-    made = distinct(receipt for done in flow.receipts.values() for receipt in done)
+    made = distinct([*(receipt for done in flow.receipts.values() for receipt in done), *shards])
     stages = {line.stage: place for place, line in enumerate(before.funnel)}
     held = sorted(read_receipts(store), key=lambda receipt: stages.get(receipt.stage, len(stages)))
     receipts = distinct([*held, *made])

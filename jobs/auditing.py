@@ -118,11 +118,11 @@ def read_receipts(store: Store) -> list[Receipt]:
 
 
 def shard_receipts(receipts: Sequence[Receipt]) -> list[Receipt]:
-    """The receipts of who wrote each shard last, each once: assembly, import, or a takedown of a later generation."""
+    """The receipts of who wrote each shard last, each once: assembly, import, or a later generation that takes away."""
     last: dict[int, tuple[int, Receipt]] = {}
     for receipt in receipts:
         parts = {output.part for output in receipt.outputs if output.part is not None}
-        if receipt.stage not in ("assemble", "takedown", "import") or not parts:
+        if receipt.stage not in ("assemble", "takedown", "superseded", "import") or not parts:
             continue
         generation = int(receipt.facts.get("generation", "0"))
         for part in parts:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Protocol
 
 from plait.dedup.buckets import BAND_ROW
@@ -14,6 +14,8 @@ from plait.jobs.survivors import SURVIVOR
 from plait.jobs.units import dedup, paragraphs
 from plait.jobs.work import ARCHIVES, ORDER, Json, Listed, Shuffle, Source, Stage, Unit, tables
 from plait.schemas.receipts import Output, Receipt
+
+SUPERSEDE = "find_superseded"
 
 
 class MakeStage(Protocol):
@@ -40,6 +42,7 @@ class Stored:
         leaders: representatives of their clusters of pictures (`clusters.LEADER`).
         counts: in how many of their documents a cluster stands (`images.IMAGE`, see `images.rank`).
         urls: in how many of their documents an image URL stands (`LOCATOR` of the kind "counted").
+        supersede: whether a later capture of a URL that is stored replaces the stored one.
     """
 
     keys: tuple[Output, ...] = ()
@@ -47,6 +50,7 @@ class Stored:
     leaders: tuple[Output, ...] = ()
     counts: tuple[Output, ...] = ()
     urls: tuple[Output, ...] = ()
+    supersede: bool = field(default=False, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,8 @@ class DedupStages:
     def dedup(self, keys: list[Output]) -> list[Output]:
         """Keys of the documents that are kept, step by step as the recipe asks."""
         settings = self.settings
+        if self.stored.supersede and keys and self.stored.keys:
+            return replace(self, stored=self._superseded(keys)).dedup(keys)
         if self.stored.keys and not settings.url:
             keys = self._keep(keys, "dedup_captures", "id", "duplicate_capture")
         if settings.url:
@@ -100,6 +106,13 @@ class DedupStages:
         near = self.stage("dedup_near", "dedup:keep_near")
         kept = self.shuffle(Shuffle(near, (Source(tuple(grouped)),), dedup.GROUPED, ("label", "age", *dedup.LATEST)))
         return tables(kept, "keys")
+
+    def _superseded(self, keys: list[Output]) -> Stored:
+        """What is stored without the documents of whose URL the keys have a later capture."""
+        sources = (Source(self.stored.keys, STORED), Source(tuple(keys), NEW))
+        stage = self.stage(SUPERSEDE, "dedup:supersede")
+        done = self.shuffle(Shuffle(stage, sources, dedup.KEYED, ("url_key", *dedup.LATEST)))
+        return replace(self.stored, keys=tuple(tables(done, "keys")), supersede=False)
 
     def _keep(self, keys: list[Output], name: str, column: str, reason: str) -> list[Output]:
         if not keys:

@@ -66,11 +66,18 @@ class Suppression:
         """Whether a picture's SHA-256 is listed."""
         return digest is not None and self._holds([self._hash("sha256", digest.hex())])
 
-    def adding(self, urls: Iterable[str], domains: Iterable[str], digests: Iterable[str]) -> Suppression:
-        """With further entries: URLs, domains, SHA-256 in hex."""
+    def lists_document(self, doc_id: bytes) -> bool:
+        """Whether a document is listed by its id."""
+        return self._holds([self._hash("document", doc_id.hex())])
+
+    def adding(
+        self, urls: Iterable[str], domains: Iterable[str], digests: Iterable[str], documents: Iterable[bytes] = ()
+    ) -> Suppression:
+        """With further entries: URLs, domains, SHA-256 in hex, ids of documents."""
         found = [self._hash("url", canonical_url(url)) for url in urls]
         found += [self._hash("domain", name) for name in domains]
         found += [self._hash("sha256", digest) for digest in digests]
+        found += [self._hash("document", doc_id.hex()) for doc_id in documents]
         return Suppression(self.key, np.union1d(self.hashes, np.array(found, np.int64)))
 
     @property

@@ -97,7 +97,7 @@ def takedown(
         "suppression": kept,
     }  # fmt: skip
     stage = Stage(STAGE, "plait.jobs.units.takedown:rewrite_shard", params)
-    units = _units(store, manifest)
+    units = shard_units(store, manifest)
     watcher = watcher or Silent()
     engine = EngineChoice("local", workers).open(store)
     try:
@@ -125,7 +125,8 @@ def _known(store: Store) -> Suppression:
     return Suppression(key, np.zeros(0, np.int64))
 
 
-def _units(store: Store, manifest: Manifest) -> list[Unit]:
+def shard_units(store: Store, manifest: Manifest) -> list[Unit]:
+    """A unit for each shard of a corpus, by its file of the first format."""
     with store.open_read(manifest.lists.shards) as file:
         shards = pq.read_table(file, columns=["shard", "format", "path", "sha256"]).to_pylist()
     units = []

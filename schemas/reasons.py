@@ -91,5 +91,6 @@ REASONS: dict[str, str] = {
     "no_image_left": "no image was left in the document",
     # takedown
     "taken_down": "somebody asked for it to be taken down",
+    "superseded": "a later capture of its URL was appended",
     "suppressed": "it was taken down from an earlier corpus, and the list of that was given",
 }

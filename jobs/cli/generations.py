@@ -35,6 +35,9 @@ def append(
     host_concurrency: HostConcurrency = 4,
     fetch_concurrency: FetchConcurrency = 128,
     allow_loopback: AllowLoopback = False,
+    supersede: Annotated[
+        bool, typer.Option("--supersede", help="A later capture of a URL replaces the corpus' own.")
+    ] = False,
 ) -> None:
     """Add archives to a corpus: a new generation, deduplicated against what the corpus has without reading it again.
 
@@ -49,7 +52,7 @@ def append(
     with errors():
         fetching = Fetching(user_agent_contact, opt_out, host_rate, host_concurrency, fetch_concurrency, allow_loopback)
         manifest = run(
-            corpus, inputs, fetching=fetching, watcher=told.watcher(),
+            corpus, inputs, supersede=supersede, fetching=fetching, watcher=told.watcher(),
             engine=EngineChoice(engine, workers, ray_address, spark_master),
         )  # fmt: skip
         for part in summary(corpus, manifest):

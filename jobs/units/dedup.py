@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from plait.dedup.buckets import BAND_ROW, EDGE, bucket_edges, explode_bands
 from plait.dedup.components import LABEL, label_batch
-from plait.dedup.documents import NEW, claims, keep_latest
+from plait.dedup.documents import NEW, STORED, claims, keep_latest, superseded
 from plait.dedup.keys import KEYS
 from plait.dedup.minhash import MinHashConfig
 from plait.jobs.context import Context
@@ -82,6 +82,17 @@ def _keep(stream: Stream, ctx: Context, key: str, age: str, reason: str) -> Stre
             ctx.drop_images_of(_images(lost))
         if kept.num_rows:
             yield kept
+
+
+def supersede(stream: Stream, unit: Unit, ctx: Context) -> None:
+    """Stored documents of whose URL a later capture arrives → "superseded"; the other stored ones → "keys"."""
+    kernel = functools.partial(claims, key="url_key", age="side")
+    with ctx.table("keys", KEYS) as table, ctx.table("superseded", KEYS) as gone:
+        for whole, found in beside(stream, kernel, superseded):
+            replaced = found.column("superseded")
+            gone.write(whole.filter(replaced))
+            stays = pc.and_(pc.equal(whole.column("side"), STORED), pc.invert(replaced))
+            table.write(whole.filter(stays))
 
 
 def keep_by(stream: Stream, unit: Unit, ctx: Context) -> None:

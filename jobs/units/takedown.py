@@ -1,4 +1,4 @@
-"""A shard without what was taken down."""
+"""A shard without what was taken down, or without what later captures supersede."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ def new_path(shard: int, form: str, generation: int) -> str:
 def rewrite_shard(unit: Unit, ctx: Context) -> None:
     """A shard that holds what is listed → its files of the next generation; another one → nothing.
 
-    Drops are counted, and name nothing: the ledger must not list what was taken down.
+    Drops are counted, and name nothing: the ledger must not list what was taken down. The setting "reason" is theirs,
+    where it is not `REASON`.
     """
     scores = score_columns(ctx)
     schema = shard_schema(scores)
@@ -109,7 +110,11 @@ def _image_listed(info: Row | None, listed: Suppression) -> bool:
 
 
 def _document_listed(row: Row, listed: Suppression) -> bool:
-    return listed.lists_url(cast("str | None", row["url"])) or listed.lists_url(cast("str | None", row["canonical"]))
+    return (
+        listed.lists_url(cast("str | None", row["url"]))
+        or listed.lists_url(cast("str | None", row["canonical"]))
+        or listed.lists_document(cast("bytes", row["doc_id"]))
+    )
 
 
 def _gone(row: Row, listed: Suppression) -> Iterator[Row]:
@@ -131,13 +136,14 @@ def _purged(
     ctx: Context, rows: Iterator[list[Row]], listed: Suppression, schema: pa.Schema, *, counting: bool
 ) -> Iterator[pa.RecordBatch]:
     """Batches without listed documents and pictures; a document that loses its last picture goes too."""
+    listed_for = str(ctx.params.get("reason", REASON))
     for batch in rows:
         kept = []
         for row in batch:
             infos = cast("list[Row | None]", row["image_info"])
             images = sum(info is not None for info in infos)
             gone = [_image_listed(info, listed) for info in infos]
-            reason = REASON if _document_listed(row, listed) else None
+            reason = listed_for if _document_listed(row, listed) else None
             if reason is None and images and sum(gone) == images:
                 reason = "no_image_left"
             if counting:
@@ -156,13 +162,14 @@ def _purged(
 
 
 def _book(ctx: Context, images: int, gone: int, reason: str | None) -> None:
-    """A document's share of the books."""
+    """A document's share of the books; ``reason`` is why it goes, None where it stays."""
     out = 0 if reason is not None else images - gone
     ctx.count(documents_in=1, documents_out=int(reason is None), images_in=images, images_out=out)
-    for _ in range(gone if reason != REASON else 0):
+    by_picture = reason in (None, "no_image_left")
+    for _ in range(gone if by_picture else 0):
         ctx.drop_one("image", REASON)
     if reason is None:
         return
     ctx.drop_one("document", reason)
-    for _ in range(images if reason == REASON else images - gone):
+    for _ in range(images - gone if by_picture else images):
         ctx.drop_one("image", "document_dropped")

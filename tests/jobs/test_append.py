@@ -156,6 +156,34 @@ def test_books_shards_and_readers(crawls: tuple[Path, Path, str], built: Path, a
         assert corpus.get(row["doc_id"]).fields["url"] == row["url"]
 
 
+@pytest.mark.slow
+def test_a_later_capture_supersedes_the_corpus_own(
+    crawls: tuple[Path, Path, str], built: Path, appended: Path, tmp_path: Path
+) -> None:
+    out = Path(shutil.copytree(built, tmp_path / "corpus"))
+    append(str(out), [str(crawls[1])], workers=1, supersede=True)
+    before, plain, after = _rows(built), _rows(appended), _rows(out)
+    renewed = "http://site.test/0"
+    assert after.keys() == plain.keys()
+    assert after[renewed]["captured"] > before[renewed]["captured"]
+    assert after[renewed]["texts"] != before[renewed]["texts"]
+    assert {url: row for url, row in after.items() if url != renewed} == {
+        url: row for url, row in plain.items() if url != renewed
+    } | {url: after[url] for url in after.keys() - before.keys()}
+    assert audit(str(out)).faults == ()
+    manifest = open_manifest(Store(str(out)))
+    lines = {line.stage: line for line in manifest.funnel if line.scope == "document"}
+    assert lines["superseded"].dropped == {"superseded": 1}
+    # What went is no rival any more: its text may come back under another URL, and its own capture's cannot.
+    third = _crawl(
+        tmp_path / "third.warc.gz", 3, {"moved": _page(0, ["0"]), "x": _page(50, ["50"])}, {"0": 0, "50": 50}
+    )
+    assert append(str(out), [str(third)], workers=1).generation == 2
+    assert "http://site.test/moved" in _rows(out)
+    assert _reasons(out)["http://site.test/x"] == "duplicate_text"
+    assert audit(str(out)).faults == ()
+
+
 def test_appending_the_same_again_changes_nothing_and_parts_of_it_are_refused(
     crawls: tuple[Path, Path, str], appended: Path, tmp_path: Path
 ) -> None:
