@@ -22,8 +22,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from plait.explorer.dropped import RETAINED, ledger_batches, ledger_files
+from plait.explorer.view.mapped import Mapped
 from plait.loader import Corpus
-from plait.schemas.errors import CorpusError
 from plait.schemas.manifest import Manifest
 
 INDEX_VERSION: Final = 1  # raised when the columns change
@@ -204,11 +204,8 @@ class Index:
     """An index, mapped. Rows are numbered as they stand: kept documents in the corpus' order, then dropped ones."""
 
     def __init__(self, path: Path) -> None:
-        try:
-            with pa.memory_map(str(path)) as source:
-                self.table = pa.ipc.open_file(source).read_all()
-        except (OSError, pa.ArrowInvalid) as error:
-            raise CorpusError(f"the explorer's index {path} cannot be read ({error}): remove it") from error
+        self._file = Mapped(path)
+        self.table = self._file.table
         self._columns: OrderedDict[str, Floats] = OrderedDict()
         self._words: dict[str, pa.DictionaryArray] = {}
 
@@ -239,7 +236,8 @@ class Index:
         if name in self._columns:
             self._columns.move_to_end(name)
         else:
-            self._columns[name] = np.asarray(self.table.column(name).to_numpy(), np.float64)
+            self._columns[name] = np.array(self.table.column(name).to_numpy(), np.float64)
+            self._file.let_go()
             if len(self._columns) > HELD_COLUMNS:
                 self._columns.popitem(last=False)
         return self._columns[name]
@@ -249,6 +247,7 @@ class Index:
         if name not in self._words:
             joined = self.table.column(name).dictionary_encode().combine_chunks()
             self._words[name] = joined.chunk(0) if isinstance(joined, pa.ChunkedArray) else joined
+            self._file.let_go()
         return self._words[name]
 
     def row(self, place: int) -> dict[str, object]:

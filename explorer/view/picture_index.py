@@ -15,10 +15,10 @@ import pyarrow.parquet as pq
 from plait.explorer.dropped import ledger_batches
 from plait.explorer.series import picture_rows
 from plait.explorer.view.index import Index, appearing
+from plait.explorer.view.mapped import Mapped
 from plait.filters.image_scores import picture_columns
 from plait.filters.rules import Rule
 from plait.loader import Corpus
-from plait.schemas.errors import CorpusError
 from plait.schemas.shards import IMAGE_INFO
 
 MAX_PICTURES: Final = 20_000_000  # of either kind, kept and dropped; of more, those of the first documents
@@ -126,11 +126,8 @@ class Pictures:
     """The file, mapped: row i is a kept picture for i < `kept`, and a dropped one from there on."""
 
     def __init__(self, path: Path) -> None:
-        try:
-            with pa.memory_map(str(path)) as source:
-                table = pa.ipc.open_file(source).read_all()
-        except (OSError, pa.ArrowInvalid) as error:
-            raise CorpusError(f"the explorer's index {path} cannot be read ({error}): remove it") from error
+        self._file = Mapped(path)
+        table = self._file.table
         self.kept = int(table.column("reason").null_count)
         self._table = table.slice(0, self.kept)
         self._gone = table.slice(self.kept)
@@ -154,6 +151,7 @@ class Pictures:
         for name in names:
             if name not in self._columns:
                 self._columns[name] = self._whole(self._table, name)
+                self._file.let_go()
         return pa.RecordBatch.from_pydict({name: self._columns[name] for name in names})
 
     def where(self, row: int) -> tuple[int, int]:
