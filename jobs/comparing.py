@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from plait.filters.pii import masked
 from plait.jobs.auditing import open_manifest
+from plait.jobs.comparing_pictures import PICTURE, Pictures, compare_pictures, picture_rows
 from plait.jobs.sorted_rows import connection, streamed
 from plait.jobs.store import Store
 from plait.schemas.errors import ConfigError, CorpusError
@@ -94,13 +95,14 @@ class Comparison:
 
     shared: int  # documents that both have
     edited: int  # of those, documents whose text or number of pictures differs
+    pictures: Pictures  # of those documents
     sides: tuple[Side, Side]
 
 
 def compare(first: str, second: str, *, examples: int = 5) -> Comparison:
     """Compare what two corpora of the same inputs keep: two recipes, or two versions of one.
 
-    Documents are the same where URL, capture time and payload are. Reads both corpora without their pictures once, and
+    Documents are the same where URL, capture time and payload are. Reads both corpora without their pictures twice, and
     their ledgers; memory is bounded, what does not fit is spilled.
 
     Args:
@@ -118,6 +120,8 @@ def compare(first: str, second: str, *, examples: int = 5) -> Comparison:
         for name, store, manifest in zip("ab", stores, manifests, strict=True):
             with streamed(con, "rows", _ROW, _documents(store, manifest)):
                 con.sql(f"CREATE TABLE {name} AS SELECT * FROM rows")
+            with streamed(con, "rows", PICTURE, _pictures(store, manifest)):
+                con.sql(f"CREATE TABLE pictures_{name} AS SELECT * FROM rows")
             with streamed(con, "rows", _DROP, _drops(store, manifest)):
                 con.sql(f"CREATE TABLE drops_{name} AS SELECT * FROM rows")
         both = con.sql(
@@ -126,6 +130,7 @@ def compare(first: str, second: str, *, examples: int = 5) -> Comparison:
             "FROM a JOIN b USING (doc_id)"
         ).fetchall()[0]
         shared, *sums, edited = (int(value) for value in both)
+        pictures = compare_pictures(con)
         sides = []
         for place, (own, other) in enumerate((("a", "b"), ("b", "a"))):
             # Of several drops of one capture, the first by stage and reason stands.
@@ -154,7 +159,7 @@ def compare(first: str, second: str, *, examples: int = 5) -> Comparison:
                     sum(reason.documents for reason in reasons), reasons, sums[2 * place], sums[2 * place + 1],
                 )
             )  # fmt: skip
-    return Comparison(shared, edited, (sides[0], sides[1]))
+    return Comparison(shared, edited, pictures, (sides[0], sides[1]))
 
 
 def _shards(store: Store, manifest: Manifest) -> list[str]:
@@ -195,6 +200,12 @@ def _documents(store: Store, manifest: Manifest) -> Iterator[pa.RecordBatch]:
                 ]  # fmt: skip
                 place += count
                 yield pa.RecordBatch.from_arrays(columns, schema=_ROW)
+
+
+def _pictures(store: Store, manifest: Manifest) -> Iterator[pa.RecordBatch]:
+    for path in _shards(store, manifest):
+        with _opened(store, path) as file:
+            yield from picture_rows(file)
 
 
 def _drops(store: Store, manifest: Manifest) -> Iterator[pa.RecordBatch]:

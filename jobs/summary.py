@@ -101,7 +101,11 @@ def comparison_parts(found: Comparison) -> Iterator[RenderableType]:
         ("images in shared documents", [side.shared_images for side in found.sides]),
     ):
         table.add_row(label, *(f"{value:,}" for value in values))
+    table.add_row("of them only here", *(f"{value:,}" for value in found.pictures.only))
     yield table
+    if found.pictures.apart:
+        apart = ", ".join(f"{name} {value:.2g}" for name, value in found.pictures.apart.items())
+        yield Text(f"Largest difference of a score, {found.pictures.shared:,} shared images: {apart}")
     for side, other in zip(found.sides, reversed(names), strict=True):
         if not side.only:
             continue

@@ -27,6 +27,7 @@ from plait.pipeline.clip.features import STORED, unpack
 from plait.pipeline.clip.match import F32, Ints, Matched, best_and_near, match, rank
 from plait.pipeline.clip.model import ClipModel
 from plait.pipeline.clip.spans import Span, split
+from plait.pipeline.shard_rows import flatten
 from plait.schemas.clip import CLIP_COLUMNS, DOCUMENT_SPANS, PLACED_FEATURE
 from plait.schemas.conform import conform
 
@@ -43,7 +44,6 @@ class _Document:
     """One document whose pictures have features.
 
     Attributes:
-        row: of the documents.
         doc_id: its id.
         lang: its language.
         spans: compared with its pictures.
@@ -55,14 +55,13 @@ class _Document:
         tokens_cut: tokens cut off.
     """
 
-    row: int
     doc_id: bytes
     lang: str | None
     spans: list[Span]
     span_nodes: Ints
     images: Ints
     nodes: Ints
-    first: int = 0
+    first: int
     cut: int = 0
     tokens_cut: int = 0
 
@@ -97,7 +96,7 @@ def compare(
     of_image = _join(images, features)
     stored = unpack(features.column("feature"), model.width)
     settings = recipe.clip
-    found = _documents(documents, images, of_image, settings)
+    found: list[_Document] = []
     cells: Cells = {name: [None] * images.num_rows for name in _COLUMNS}
     for name in ("clip_text_image", "clip_logo", "clip_nsfw"):
         values = features.column(name).to_pylist()
@@ -106,8 +105,7 @@ def compare(
         beauty = head.scores(stored).tolist()
         cells["aesthetic"] = [beauty[place] if place >= 0 else None for place in of_image]
     with tempfile.TemporaryFile(prefix="plait-clip-") as file:
-        texts = _texts(documents, found)
-        total = _embed_texts(texts, found, model, file)
+        total = _embed_texts(_texts(documents, images, of_image, settings, found), model, file)
         spans = (
             np.memmap(file, STORED, "r", shape=(total, model.width)) if total else np.zeros((0, model.width), STORED)
         )
@@ -131,56 +129,48 @@ def _join(images: pa.RecordBatch, features: pa.RecordBatch) -> Ints:
     return np.array([place.get(name, -1) for name in wanted], np.int64)
 
 
-def _documents(documents: pa.RecordBatch, images: pa.RecordBatch, of_image: Ints, settings: Clip) -> list[_Document]:
-    """The documents with a picture that has a feature, and their spans."""
+def _texts(
+    documents: pa.RecordBatch, images: pa.RecordBatch, of_image: Ints, settings: Clip, found: list[_Document]
+) -> Iterator[tuple[_Document, str]]:
+    """Every span's characters, in order; documents with a picture that has a feature are added to ``found``."""
     rows: dict[bytes, list[int]] = {}
     names, nodes = images.column("doc_id").to_pylist(), images.column("node").to_pylist()
     for row in np.flatnonzero(of_image >= 0):
         rows.setdefault(names[row], []).append(int(row))
     languages = documents.column("lang").to_pylist()
-    found = []
+    flat = flatten(documents)
+    words, starts = flat.values.field("text"), np.searchsorted(flat.document, np.arange(documents.num_rows + 1))
+    first = 0
     for number, doc_id in enumerate(documents.column("doc_id").to_pylist()):
         if doc_id not in rows:
             continue
-        own = documents.column("nodes")[number].as_py()
-        places = [place for place, node in enumerate(own) if node["kind"] == "text"]
-        spans = split([own[place]["text"] or "" for place in places], settings.spans)
+        places = np.flatnonzero(~flat.is_image[starts[number] : starts[number + 1]])
+        texts = words.take(pa.array(starts[number] + places)).fill_null("").to_pylist()
+        spans = split(texts, settings.spans)
         most = min(settings.document_spans, max(1, MAX_CELLS // len(rows[doc_id])))
         kept = spans[:most]
-        found.append(
-            _Document(
-                number, doc_id, languages[number], kept, np.array([places[span.text] for span in kept], np.int64),
-                np.array(rows[doc_id]), np.array([nodes[row] for row in rows[doc_id]], np.int64),
-                cut=len(spans) - len(kept),
-            )
+        document = _Document(
+            doc_id, languages[number], kept, places[[span.text for span in kept]].astype(np.int64),
+            np.array(rows[doc_id]), np.array([nodes[row] for row in rows[doc_id]], np.int64), first,
+            cut=len(spans) - len(kept),
         )  # fmt: skip
-    return found
-
-
-def _texts(documents: pa.RecordBatch, found: Sequence[_Document]) -> Iterator[tuple[_Document, str]]:
-    """Every span's characters, in order."""
-    for document in found:
-        own = documents.column("nodes")[document.row].as_py()
-        texts = [node["text"] or "" for node in own if node["kind"] == "text"]
-        for span in document.spans:
+        found.append(document)
+        first += len(kept)
+        for span in kept:
             yield document, texts[span.text][span.start : span.end]
 
 
-def _embed_texts(
-    texts: Iterator[tuple[_Document, str]], found: Sequence[_Document], model: ClipModel, file: IO[bytes]
-) -> int:
+def _embed_texts(texts: Iterator[tuple[_Document, str]], model: ClipModel, file: IO[bytes]) -> int:
     """Features of all spans to a file, in order; how many there are."""
-    first = 0
-    for document in found:
-        document.first = first
-        first += len(document.spans)
+    total = 0
     while part := list(itertools.islice(texts, READ_TEXTS)):
         features, cut = model.texts([text for _, text in part])
         for (document, _), tokens in zip(part, cut.tolist(), strict=True):
             document.tokens_cut += tokens
         file.write(features.astype(STORED).tobytes())
+        total += len(part)
     file.flush()
-    return first
+    return total
 
 
 def _similarity(document: _Document, rows: Ints, spans: npt.NDArray[np.float16], stored: F32) -> F32:

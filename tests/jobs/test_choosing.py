@@ -86,6 +86,8 @@ def test_compare_counts_by_the_reasons_of_the_other_and_shows_examples(corpora: 
         assert "The " in shown.text
         assert "jo@site.test" not in shown.text
     assert compare(loose, strict, examples=2) == found
+    assert found.pictures.only == (0, 0)
+    assert found.pictures.shared == 0  # these corpora were built without pictures
     turned = compare(strict, loose, examples=2)
     assert turned.sides == (second, first)
     missing = compare(loose, half)

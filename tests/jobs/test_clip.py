@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pyarrow.parquet as pq
 import pytest
 from scipy.optimize import linear_sum_assignment
@@ -15,12 +21,14 @@ from plait.filters.clip_settings import Prompts
 from plait.filters.recipe import load_recipe
 from plait.jobs import Options, audit, build, clip
 from plait.jobs.clip import ClipChoice
-from plait.jobs.local import LocalEngine
+from plait.jobs.comparing import compare
+from plait.jobs.engines import EngineChoice
 from plait.jobs.refilter import refilter
 from plait.jobs.store import Store
 from plait.loader.export import export
 from plait.schemas.errors import ConfigError
 from plait.schemas.receipts import Receipt
+from tests.jobs.clusters import Saboteur, spark_cluster
 from tests.tiny_clip.corpus import MODEL, write_drawn
 
 pytestmark = pytest.mark.heavy
@@ -31,6 +39,7 @@ RECIPE = Path(__file__).parent / "clip.toml"
 OPTIONS = Options(shard_docs=3)
 COUNTED = {"url_dup_count", "sha256_dup_count", "p_hash_dup_count", "archive_id"}
 UNIT_PICTURES = 4
+EPSILON = 0.02  # of a cosine of the tiny model between fp32 and bf16; 0.011 on 100 drawn scenes and 100 sentences
 SMALL_UNITS = (
     f"from plait.jobs import clip; clip.UNIT_PICTURES = {UNIT_PICTURES}; from plait.jobs.cli import main; main()"
 )
@@ -180,6 +189,44 @@ def test_pairs_and_retrieval_order_say_what_the_columns_say(corpus: Path, tmp_pa
         assert (pair["alt"], pair["text"]) == ("drawing", "drawing")
 
 
+def _kill_in_a_unit(out: Path, running: subprocess.Popen[bytes]) -> bool:
+    """Kill the driver and its workers while an attempt at a unit of pictures has no receipt."""
+    begun, recorded = ((out / "work" / kind / "clip_images") for kind in ("units", "receipts"))
+    if len(list(begun.glob("*"))) <= len(list(recorded.glob("*"))):
+        return False
+    os.killpg(running.pid, signal.SIGKILL)
+    return True
+
+
+def _kill(out: Path, running: subprocess.Popen[bytes]) -> None:
+    os.killpg(running.pid, signal.SIGKILL)
+
+
+@pytest.mark.slow
+def test_killed_in_the_middle_of_a_unit_every_picture_has_one_recorded_feature(
+    corpus: Path, archive: Path, tmp_path: Path
+):
+    out, workers, stages = tmp_path / "out", 2, {"clip_images": _kill_in_a_unit, "clip_match": _kill}
+    command = [sys.executable, "-c", SMALL_UNITS, "build", str(archive), "--out", str(out), "--recipe", str(RECIPE)]
+    command += ["--shard-docs", "3", "--clip-model", str(MODEL), "--device", "cpu", "--workers", str(workers)]
+    begun: set[str] = set()  # attempts at units of pictures
+    for stage, harm in stages.items():
+        running = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL)
+        with Saboteur(Store(str(out)), f"work/receipts/{stage}", partial(harm, out, running)):
+            assert running.wait(300) == -signal.SIGKILL, stage
+        begun |= {path.name for path in (out / "work/units/clip_images").glob("*")}
+    recorded = {path.stem for path in (out / "work/receipts/clip_images").glob("*.json")}
+    subprocess.run(command, check=True, capture_output=True)
+    assert _fingerprint(out) == _fingerprint(corpus)
+    receipts = _embedded(out)
+    assert recorded == {receipt.unit for receipt in receipts}
+    distinct = {info["image_id"] for row in _rows(out) for info in _images(row)}
+    assert sum(receipt.books.seen["pictures_embedded"] for receipt in receipts) == len(distinct) == 18
+    counted = {f"{receipt.unit}-{receipt.attempt}" for receipt in receipts}
+    assert len(begun - counted) <= workers  # the units in hand at the first kill; the second cost no feature
+    assert audit(str(out)).faults == ()
+
+
 def test_a_second_recipe_takes_features_from_the_cache(corpus: Path, archive: Path, cache: Path, tmp_path: Path):
     recipe = load_recipe(str(RECIPE))
     logo = Prompts(yes=recipe.clip.logo.no, no=recipe.clip.logo.yes)
@@ -226,8 +273,84 @@ def test_refilter_moves_rules_on_stored_scores_without_a_model(corpus: Path, tmp
             same = set(info) - {"matched_span", "matched_sim", "matched_text_index"} - COUNTED
             assert {name: info[name] for name in same} == {name: old[name] for name in same}
     path.write_text(path.read_text() + '[clip]\nspans = "paragraph"\n')  # scores are of sentences
+    pictures = compare(str(corpus), str(out)).pictures
+    assert (pictures.shared, pictures.only) == (12, (6, 0))
+    assert pictures.apart["clip_similarity"] == 0
     with pytest.raises(ConfigError, match="unrelated: clip_model"):
         refilter(str(corpus), str(tmp_path / "other"), recipe=str(path), workers=1)
+
+
+@pytest.mark.slow
+def test_in_another_precision_ids_are_equal_and_scores_lie_within_a_hundredth(
+    corpus: Path, archive: Path, tmp_path: Path
+):
+    """No GPU is at hand: bfloat16, other threads and another batch stand in for another device."""
+    recipe = load_recipe(str(RECIPE))
+    changed = recipe.clip.model_copy(update={"precision": "bf16", "threads": 2, "batch": 32})
+    out = tmp_path / "out"
+    recipe = recipe.model_copy(update={"clip": changed})
+    build([str(archive)], str(out), recipe=recipe, options=OPTIONS, clip=CHOICE, workers=1)
+    found = compare(str(corpus), str(out))
+    assert (found.shared, found.edited, found.pictures.shared, found.pictures.only) == (6, 0, 18, (0, 0))
+    assert 0 < found.pictures.apart["clip_similarity"] < EPSILON
+    scores = [
+        {(row["doc_id"], info["image_id"]): info["clip_similarity"] for row in _rows(side) for info in _images(row)}
+        for side in (corpus, out)
+    ]
+    assert scores[0].keys() == scores[1].keys()
+    near = sum(abs(score - 0.15) < EPSILON for score in scores[0].values())
+    assert sum((scores[0][name] >= 0.15) != (scores[1][name] >= 0.15) for name in scores[0]) <= near
+
+
+def _kill_own(wanted: Callable[[psutil.Process], bool]) -> bool:
+    """Kill one of the processes that this one has started, of those that are wanted; whether there was one."""
+    for process in psutil.Process().children(recursive=True):
+        try:
+            if wanted(process):
+                process.kill()
+                return True
+        except psutil.NoSuchProcess:
+            continue
+    return False
+
+
+def _is_actor(process: psutil.Process) -> bool:
+    return " ".join(process.cmdline()).startswith("ray::ModelWorker")
+
+
+@pytest.mark.slow
+def test_ray_gives_the_same_corpus_with_a_models_actor_killed(corpus: Path, archive: Path, tmp_path: Path):
+    out = tmp_path / "out"
+    harm = Saboteur(Store(str(out)), "work/receipts/clip_images", lambda: _kill_own(_is_actor))
+    with harm:
+        build([str(archive)], str(out), recipe=str(RECIPE), options=OPTIONS, clip=CHOICE, engine=EngineChoice("ray", 2))
+    assert harm.acted
+    assert _fingerprint(out) == _fingerprint(corpus)
+    assert sum(receipt.books.seen["pictures_embedded"] for receipt in _embedded(out)) == 18
+
+
+def _is_python_worker(process: psutil.Process) -> bool:
+    parent = process.parent()
+    return parent is not None and all("pyspark.daemon" in " ".join(one.cmdline()) for one in (process, parent))
+
+
+@pytest.mark.slow
+def test_a_spark_cluster_gives_the_same_corpus_with_a_python_worker_killed(corpus: Path, archive: Path, tmp_path: Path):
+    from plait.jobs.spark_engine import start_session
+
+    out = tmp_path / "out"
+    harm = Saboteur(Store(str(out)), "work/receipts/clip_images", lambda: _kill_own(_is_python_worker))
+    with spark_cluster(tmp_path / "spark", workers=1, cores=2) as master:
+        session = start_session(master, None, {"spark.executor.memory": "1g"})
+        try:
+            choice = EngineChoice("spark", spark_session=session)
+            with harm:
+                build([str(archive)], str(out), recipe=str(RECIPE), options=OPTIONS, clip=CHOICE, engine=choice)
+        finally:
+            session.stop()
+    assert harm.acted
+    assert _fingerprint(out) == _fingerprint(corpus)
+    assert sum(receipt.books.seen["pictures_embedded"] for receipt in _embedded(out)) == 18
 
 
 def test_a_recipe_that_needs_a_model_says_how_to_give_one(archive: Path, tmp_path: Path):
@@ -237,20 +360,3 @@ def test_a_recipe_that_needs_a_model_says_how_to_give_one(archive: Path, tmp_pat
     for way in ("--clip-weights", "hf-hub:", "open_clip_config.json"):
         assert way in str(error.value)
     assert not (tmp_path / "out").exists() or not any((tmp_path / "out").iterdir())
-
-
-def test_models_get_workers_by_their_threads(tmp_path: Path):
-    engine = LocalEngine(Store(str(tmp_path)), 5)
-    sizes = []
-
-    def note(*_: object) -> list[Receipt]:
-        sizes.append(engine._size)
-        return []
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine, "_run", note)
-        from plait.jobs.work import Stage
-
-        engine.run(Stage("embed", "x:y", threads=2), [], note)
-        engine.run(Stage("other", "x:y"), [], note)
-    assert sizes == [2, 5]
