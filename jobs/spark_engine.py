@@ -36,6 +36,11 @@ SETTINGS = {
     "spark.ui.showConsoleProgress": "false",
     "spark.scheduler.mode": "FAIR",
     "spark.task.maxFailures": str(ATTEMPTS),
+    # What the driver remembers of what is done: by default 100,000 tasks and 1,000 of each of the others.
+    "spark.ui.retainedTasks": "5000",
+    "spark.ui.retainedStages": "200",
+    "spark.ui.retainedJobs": "200",
+    "spark.sql.ui.retainedExecutions": "50",
 }
 
 
