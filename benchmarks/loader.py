@@ -3,7 +3,7 @@
     make readers
     python benchmarks/loader.py --make /tmp/bench-corpus --documents 4000 --photos FOLDER
     python benchmarks/loader.py --corpus /tmp/bench-corpus --seconds 8 --repeats 3
-    python benchmarks/loader.py --corpus /tmp/bench-corpus --only resume memory
+    python benchmarks/loader.py --corpus /tmp/bench-corpus --only resume memory shuffle
 
 Every measurement is a process of its own, one thread each and one for every worker, on an endless shuffled stream
 whose clock starts with the second batch, so imports, opening and epochs' ends are in nobody's rate; the first batch is
@@ -115,7 +115,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--workers", type=int, nargs="*", default=[0, 1, 2])
     parser.add_argument("--systems", nargs="*", default=list(SYSTEMS), choices=SYSTEMS)
-    kinds = ("documents", "images", "resume", "memory")
+    kinds = ("documents", "images", "resume", "memory", "shuffle")
     parser.add_argument("--only", nargs="*", default=list(kinds), choices=kinds)
     parser.add_argument("--cold", action="store_true")
     given = parser.parse_args()
@@ -130,13 +130,13 @@ def main() -> None:
     ]
     if "images" in given.only:
         runs += [("ceiling", name, 0, True) for name in DECODERS]
-    runs += [(kind, "plait", 0, True) for kind in ("resume", "memory") if kind in given.only]
+    runs += [(kind, "plait", 0, True) for kind in ("resume", "memory", "shuffle") if kind in given.only]
     found: Found = {}
     missing: dict[str, str] = {}
     for repeat in range(given.repeats):
         random.shuffle(runs)
         for run in runs:
-            if run[1] in missing or (run[0] == "memory" and repeat):
+            if run[1] in missing or (run[0] in ("memory", "shuffle") and repeat):
                 continue
             if given.cold:
                 forgotten(given.corpus)

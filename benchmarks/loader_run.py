@@ -124,9 +124,45 @@ def memory(corpus: Path) -> dict[str, float]:
     return {**found, "greatest, with mapped shards": greatest / 2**20}
 
 
+def shuffle(corpus: Path) -> dict[str, float]:
+    """How far plait's order is from one drawn of all documents: means of 20 epochs, for windows of several sizes.
+
+    Of documents that come one after the other, the share that lie in one row group, and the correlation of the place
+    on disk with the place in the epoch (its size); the same for orders drawn by numpy.
+    """
+    import numpy as np
+
+    from plait.loader import Corpus, Order, Source
+
+    opened = Corpus(corpus)
+    groups = np.repeat(np.arange(len(opened.groups)), opened.groups[:, 3])
+    first = opened.groups[:, 2]
+    rng = np.random.default_rng(0)
+    orders = {"drawn of all": [rng.permutation(len(opened)) for _ in range(20)]}
+    for window in (64, 256, 512, 2048):
+        order = Order((Source(opened),), seed=1, window=window)
+        orders[f"window {window}"] = [
+            np.array(
+                [
+                    first[place.group] + place.row
+                    for number in range(epoch * order.windows, (epoch + 1) * order.windows)
+                    for place in order.places(number)
+                ]
+            )
+            for epoch in range(20)
+        ]
+    found: dict[str, float] = {}
+    for name, epochs in orders.items():
+        same = [float((np.diff(groups[rows]) == 0).mean()) for rows in epochs]
+        along = [abs(float(np.corrcoef(rows, np.arange(len(rows)))[0, 1])) for rows in epochs]
+        found[f"{name}: one row group"] = statistics.mean(same)
+        found[f"{name}: correlation"] = statistics.mean(along)
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("rate", "ceiling", "resume", "memory"))
+    parser.add_argument("what", choices=("rate", "ceiling", "resume", "memory", "shuffle"))
     parser.add_argument("corpus", type=Path)
     parser.add_argument("system", nargs="?", default="plait")
     parser.add_argument("--workers", type=int, default=0)
@@ -139,6 +175,7 @@ def main() -> None:
         "ceiling": lambda: ceiling(given.corpus, given.system, given.seconds),
         "resume": lambda: resume(given.corpus),
         "memory": lambda: memory(given.corpus),
+        "shuffle": lambda: shuffle(given.corpus),
     }
     print(json.dumps(runs[given.what]()), flush=True)
 

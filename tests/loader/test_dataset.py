@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -160,6 +160,28 @@ def test_saved_on_one_shape_and_loaded_on_another_goes_on_exactly(mixture, pack)
         rest = Counter(name(sample) for _, found in after for sample in found)
         assert not used - whole
         assert rest == (whole - used or following)  # where nothing is left, the next epoch comes
+
+
+def test_a_resumed_stream_packs_one_window_again_and_no_more(single):
+    texts = []
+
+    def counted(text):
+        texts.append(text)
+        return tokenize(text)
+
+    order, pack = single(), replace(PACK, tokenize=counted)
+    whole = list(InterleavedDataset(order, MARKED, pack=pack))
+    at = next(number for number, one in enumerate(whole) if one.positions[-1][:2] == (6, 2))
+    progress = InterleavedDataset(order, MARKED, pack=pack).progress()
+    for one in whole[: at + 1]:
+        progress.used(one.positions)
+    resumed = InterleavedDataset(order, MARKED, pack=pack)
+    resumed.load_state_dict(progress.state_dict())
+    texts.clear()
+    following = next(iter(resumed))
+    assert name(following) == name(whole[at + 1])
+    window = [order.sources[0].corpus.group_documents(place.group)[place.row] for place in order.places(6)]
+    assert len(texts) == sum(len(document.texts) for document in window)
 
 
 def test_real_workers_and_prefetch_blur_nothing(single):
