@@ -10,6 +10,7 @@ from typing import Final
 
 import fsspec
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from plait.explorer.masking import clipped
@@ -22,6 +23,9 @@ EXAMPLES: Final = 5  # of each reason
 SCANNED_DROPS: Final = 2_000_000  # rows of the ledger looked at for examples
 SCANNED_DOCUMENTS: Final = 200_000  # retained documents looked at for the texts of examples
 RETAINED: Final = "ledger/documents"
+
+Among = Mapping[str, Callable[[str], bool]]
+"""Of columns of few values: which of them are wanted."""
 
 Occurrence = tuple[bytes, int]
 """An image node: the document's id and the node's index."""
@@ -57,10 +61,8 @@ def rule_examples(
     """Examples by (stage, scope, reason): those whose hashes are smallest. Reasons of safety have none."""
     kept: dict[tuple[str, str, str], list[tuple[int, int, Dropped]]] = {}
     columns = ["stage", "scope", "reason", "value", "threshold", "doc_id", "node", "url", "detail"]
-    for number, row in enumerate(ledger_rows(path, manifest.lists.drops, columns)):
+    for number, row in enumerate(ledger_rows(path, manifest.lists.drops, columns, {"reason": _has_examples})):
         key = (str(row["stage"]), str(row["scope"]), str(row["reason"]))
-        if key[2] == "document_dropped" or unshown(key[2]):
-            continue
         name = f"{row['doc_id']!r}{row['node']}{row['url']}".encode()
         rank = -int.from_bytes(hashlib.blake2b(name, digest_size=6).digest(), "big")
         held = kept.setdefault(key, [])
@@ -73,6 +75,10 @@ def rule_examples(
             heapq.heapreplace(held, entry)
     found = {key: [entry[2] for entry in sorted(held, reverse=True)] for key, held in sorted(kept.items())}
     return _with_texts(path, _with_pictures(found, rules, pictures))
+
+
+def _has_examples(reason: str) -> bool:
+    return reason != "document_dropped" and not unshown(reason)
 
 
 def _example(what: str, row: Mapping[str, object]) -> Dropped:
@@ -128,9 +134,8 @@ def _with_texts(path: str, found: Found) -> Found:
 def node_examples(path: str, folder: str) -> dict[tuple[str, str], list[Dropped]]:
     """Removed nodes of the ledger's keyed sample, by (stage, reason)."""
     kept: dict[tuple[str, str], list[Dropped]] = {}
-    for row in ledger_rows(path, folder, ["stage", "reason", "tag", "text", "image_url", "value"]):
-        if unshown(str(row["reason"])):
-            continue
+    columns = ["stage", "reason", "tag", "text", "image_url", "value"]
+    for row in ledger_rows(path, folder, columns, {"reason": lambda reason: not unshown(reason)}):
         held = kept.setdefault((str(row["stage"]), str(row["reason"])), [])
         if len(held) < EXAMPLES:
             value = row["value"] if isinstance(row["value"], float) else None
@@ -168,11 +173,22 @@ def ledger_batches(path: str, folder: str, columns: Sequence[str], begins: str =
                 yield from pq.ParquetFile(file).iter_batches(_BATCH, columns=list(columns))
 
 
-def ledger_rows(path: str, folder: str, columns: Sequence[str]) -> Iterator[dict[str, object]]:
-    """Rows of the Parquet files of a ledger's folder, up to `SCANNED_DROPS`."""
+def ledger_rows(path: str, folder: str, columns: Sequence[str], among: Among) -> Iterator[dict[str, object]]:
+    """Rows of the Parquet files of a ledger's folder that are asked for, of the first `SCANNED_DROPS`.
+
+    Args:
+        path: of the corpus.
+        folder: relative to it.
+        columns: to read.
+        among: by a column's values, which rows are wanted: most of a ledger is left before it becomes Python objects.
+    """
     seen = 0
     for batch in ledger_batches(path, folder, columns):
         if seen >= SCANNED_DROPS:
             return
         seen += batch.num_rows
+        for name, wanted in among.items():
+            known = pc.unique(batch.column(name))
+            chosen = [value for value in known.to_pylist() if wanted(str(value))]
+            batch = batch.filter(pc.is_in(batch.column(name), pa.array(chosen, known.type)))
         yield from batch.to_pylist()

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
-from plait.explorer.dropped import ledger_rows
+from plait.explorer.dropped import Among, ledger_rows
 from plait.explorer.masking import clipped
 from plait.explorer.pictures import SMALL, thumbnail
 from plait.explorer.series import picture_rows
@@ -81,9 +81,9 @@ def text_twins(path: str, manifest: Manifest) -> tuple[Twins, ...]:
     if not any(reason in books.dropped for books in manifest.funnel for reason in TWIN_REASONS):
         return ()
     groups: dict[tuple[str, str], list[str]] = {}
-    for row in ledger_rows(path, manifest.lists.drops, ["scope", "reason", "url", "detail"]):
-        if row["scope"] == "document" and row["reason"] in TWIN_REASONS:
-            groups.setdefault((str(row["reason"]), _kept(row)), []).append(str(row["url"]))
+    among: Among = {"reason": lambda reason: reason in TWIN_REASONS, "scope": lambda scope: scope == "document"}
+    for row in ledger_rows(path, manifest.lists.drops, ["scope", "reason", "url", "detail"], among):
+        groups.setdefault((str(row["reason"]), _kept(row)), []).append(str(row["url"]))
     ranked = sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))[:TWINS]
     return tuple(
         Twins(reason, kept, len(urls), tuple(clipped(url, 120) for url in sorted(urls)[:4]))
