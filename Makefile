@@ -81,7 +81,7 @@ test-core: lint typecheck
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not heavy and not campaign"
 
 ## make bench      speed beside peers and physical limits, printed as ratios
-bench: $(VENV)/.dev
+bench: $(VENV)/.heavy
 	$(BIN)/python benchmarks/read.py
 	$(BIN)/python benchmarks/stages.py
 	$(BIN)/python benchmarks/dedup.py
@@ -89,6 +89,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/text.py
 	$(BIN)/python benchmarks/extraction.py
 	$(BIN)/python benchmarks/explorer.py --folder build/explorer
+	$(BIN)/python benchmarks/clip.py
 
 ## make soak       1 GB of generated archives, memory of every process printed
 soak: $(VENV)/.heavy

@@ -1,9 +1,10 @@
 """CLIP on this machine: the bare loop of the model, our whole path beside it, and the fast path's distance.
 
-    python benchmarks/clip.py [--model ViT-B-32] [--pictures 256] [--precision bf16] [--threads 2]
+    python benchmarks/clip.py [--model ViT-B-32] [--pictures 128] [--precision bf16] [--threads 2] [--rounds 9]
 
-Weights are random where no checkpoint is given: speed does not depend on them. Every figure is the median of
-``--repeats`` runs, bare loop and whole path by turns.
+Weights are random where no checkpoint is given: speed does not depend on them. Bare loop and whole path run by turns;
+a round's share is that of the whole path between the two bare loops beside it, and the median over rounds is printed
+with its quartiles, so that other work on the machine weighs on both alike.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import io
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -53,12 +55,12 @@ def main() -> None:
     ask = argparse.ArgumentParser()
     ask.add_argument("--model", default="ViT-B-32")
     ask.add_argument("--weights", default="")
-    ask.add_argument("--pictures", type=int, default=256)
+    ask.add_argument("--pictures", type=int, default=128)
     ask.add_argument("--batch", type=int, default=32)
     ask.add_argument("--threads", type=int, default=2)
     ask.add_argument("--precision", default="bf16")
     ask.add_argument("--device", default="cpu")
-    ask.add_argument("--repeats", type=int, default=3)
+    ask.add_argument("--rounds", type=int, default=9)
     given = ask.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         model = load(given, Path(folder))
@@ -66,20 +68,27 @@ def main() -> None:
     pixels = np.stack([model.preprocess.pixels(one) for one in data[: given.batch]])
     ready = np.concatenate([pixels] * (-(-given.pictures // given.batch)))[: given.pictures]
     model.images(pixels)
-    bare, whole = [], []
-    for _ in range(given.repeats):
+
+    def rate(work: Callable[[], object]) -> float:
         start = time.perf_counter()
-        model.images(ready)
-        bare.append(given.pictures / (time.perf_counter() - start))
-        start = time.perf_counter()
+        work()
+        return given.pictures / (time.perf_counter() - start)
+
+    def whole_path() -> None:
         pictures = (Picture(number, number.to_bytes(4, "big"), one) for number, one in enumerate(data))
         for _batch in embed(pictures, model):
             pass
-        whole.append(given.pictures / (time.perf_counter() - start))
-    loop, path = statistics.median(bare), statistics.median(whole)
+
+    bare, whole = [rate(lambda: model.images(ready))], []
+    for _ in range(given.rounds):
+        whole.append(rate(whole_path))
+        bare.append(rate(lambda: model.images(ready)))
+    shares = [2 * rate / (bare[place] + bare[place + 1]) for place, rate in enumerate(whole)]
+    low, share, high = statistics.quantiles(shares, n=4)
     print(f"{given.model} {given.precision}, batch {given.batch}, {given.threads} threads, {given.device}")
-    print(f"model over ready pixels     {loop:7.1f} img/s")
-    print(f"bytes to features           {path:7.1f} img/s   {path / loop:.2f} of the loop")
+    print(f"model over ready pixels     {statistics.median(bare):7.1f} img/s")
+    beside = f"{share:.2f} of it ({low:.2f} to {high:.2f})"
+    print(f"bytes to features           {statistics.median(whole):7.1f} img/s   {beside}")
     for name, fast in (("open_clip's pixels", False), ("fast path", True)):
         start = time.perf_counter()
         for one in data[:64]:

@@ -43,6 +43,7 @@ def test_the_recipes_of_the_papers_are_there():
         "omnicorpus-zh",
         "obelics",
         "mmc4",
+        "mmc4-core",
         "mint1t",
         "moscar",
     } <= set(recipe_names())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +11,7 @@ import pytest
 
 from plait.filters.recipe import Recipe, load_recipe
 from plait.filters.rules import Rule
-from plait.pipeline.assemble import ASSEMBLE_IMAGE
+from plait.pipeline.assemble import ASSEMBLE_IMAGE, assemble
 from plait.pipeline.clip.documents import compare
 from plait.pipeline.clip.features import pack
 from plait.pipeline.clip.match import assign
@@ -108,3 +109,84 @@ def test_a_document_without_text_keeps_its_pictures_unmatched(tiny: ClipModel):
     assert found.column("clip_similarity").null_count == 2
     assert found.column("matched_span").null_count == 2
     assert spans.column("clip_spans").to_pylist() == [[]]
+
+
+RULES = {
+    "clip_similarity >= {}": ("clip_similarity", np.greater_equal),  # MMC4: 0.15
+    "matched_sim >= {}": ("matched_sim", np.greater_equal),  # LCL: 0.24
+    "clip_near >= {}": ("clip_near", np.greater_equal),
+    "clip_rank <= {}": ("clip_rank", np.less_equal),  # mOSCAR: 8 of 64
+    "clip_text_image <= {}": ("clip_text_image", np.less_equal),
+    "clip_logo <= {}": ("clip_logo", np.less_equal),
+    "clip_nsfw <= {}": ("clip_nsfw", np.less_equal),
+}
+
+
+def _recipe_with(rule: str, scope: str, folder: Path, clip: str = "") -> Recipe:
+    path = folder / "rule.toml"
+    path.write_text(
+        'name = "one"\ndescription = "One rule."\nextends = "annotate"\n'
+        f'[clip]\nmodel = "ViT-B-32"\nnegatives = 8\n{clip}\n'
+        f'[[rule]]\nname = "said"\nscope = "{scope}"\nkeep = "{rule}"\nsource = "test"\n'
+    )
+    return load_recipe(str(path))
+
+
+def _with_prompts(features: pa.RecordBatch) -> pa.RecordBatch:
+    rng = np.random.default_rng(2)
+    for name in ("clip_text_image", "clip_logo", "clip_nsfw"):
+        place = features.schema.get_field_index(name)
+        features = features.set_column(place, name, pa.array(rng.random(features.num_rows), pa.float32()))
+    return features.cast(PLACED_FEATURE)
+
+
+@pytest.fixture(scope="module")
+def nine(tiny: ClipModel) -> tuple[pa.RecordBatch, ...]:
+    """Nine documents of a few sentences and three pictures each."""
+    pages = [([f"A star number {number}. Rings on page {number}. The end."], 3) for number in range(9)]
+    documents, images, features = _shard(pages, tiny.width, seed=3)
+    pictures = {"width": 300, "height": 300, "pack": "p", "pack_offset": 0}
+    for name, value in pictures.items():
+        place = images.schema.get_field_index(name)
+        images = images.set_column(place, name, pa.array([value] * images.num_rows, images.schema.types[place]))
+    return documents, images, _with_prompts(features)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_rule_on_a_score_drops_what_the_score_says(
+    rule: str, tiny: ClipModel, nine: tuple[pa.RecordBatch, ...], tmp_path: Path
+):
+    documents = nine[0]
+    name, holds = RULES[rule]
+    found, _ = compare(*nine, tiny, _recipe_with("images >= 1", "document", tmp_path), mode="archive")
+    values = np.array(found.column(name).to_pylist(), np.float64)
+    threshold = float(np.median(values))
+    recipe = _recipe_with(rule.format(repr(threshold)), "image", tmp_path)
+    again, spans = compare(*nine, tiny, recipe, mode="archive")
+    done = assemble(documents, again, recipe, mode="archive", spans=spans)
+    kept = {info["image_id"] for row in done.rows.to_pylist() for info in row["image_info"] if info}
+    wanted = {
+        one for one, good in zip(found.column("image_id").to_pylist(), holds(values, threshold), strict=True) if good
+    }
+    assert 0 < len(wanted) < 27
+    assert kept == wanted
+    assert done.books.dropped["image"]["said"] == 27 - len(wanted)
+
+
+def test_a_document_is_kept_or_dropped_by_its_pictures(
+    tiny: ClipModel, nine: tuple[pa.RecordBatch, ...], tmp_path: Path
+):
+    documents = nine[0]
+    found, spans = compare(*nine, tiny, _recipe_with("images >= 1", "document", tmp_path), mode="archive")
+    sims = np.array(found.column("matched_sim").to_pylist()).reshape(9, 3)
+    related = float(np.median(sims))
+    share, mean = (sims > related).mean(1), sims.mean(1)
+    for rule, wanted in (
+        ("matched_share >= 0.5", share >= 0.5),  # MMC4-core: 0.75 of them over 0.25
+        (f"mean_matched_sim >= {float(np.median(mean))!r}", mean >= np.median(mean)),
+    ):
+        recipe = _recipe_with(rule, "document", tmp_path, clip=f"related = {related!r}")
+        done = assemble(documents, found, recipe, mode="archive", spans=spans)
+        left = [row["doc_id"] for row in done.rows.to_pylist()]
+        assert 0 < len(left) < 9
+        assert left == [number.to_bytes(16, "big") for number in np.flatnonzero(wanted).tolist()]
