@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from html import escape
 
 from plait.explorer import charts
@@ -58,11 +59,26 @@ def _reason(books: StageBooks, reason: str) -> str:
     )
 
 
-def _funnel_charts(funnel: Sequence[StageBooks]) -> str:
+def documents_through(funnel: Sequence[StageBooks]) -> list[StageBooks]:
+    """Documents through the stages, those that read (of archives, of revisits) as one: so the first has all."""
     documents = [books for books in funnel if books.scope == "document" and books.entered]
+    reading = [books for books in documents if books.stage.startswith(documents[0].stage)]
+    if len(reading) < 2:
+        return documents
+    dropped = Counter[str]()
+    for books in reading:
+        dropped.update(books.dropped)
+    whole = replace(
+        reading[0], entered=sum(books.entered for books in reading), left=sum(books.left for books in reading),
+        dropped=dict(dropped),
+    )  # fmt: skip
+    return [whole, *[books for books in documents if books not in reading]]
+
+
+def _funnel_charts(funnel: Sequence[StageBooks]) -> str:
+    documents = documents_through(funnel)
     figures = []
     if documents:
-        # A stage of retries takes in what an earlier one left undecided: only the first count is the whole.
         first = documents[0].entered
         left, kept = first, []
         for books in documents:
@@ -86,7 +102,7 @@ def _funnel_charts(funnel: Sequence[StageBooks]) -> str:
 
 def _beside(funnel: Sequence[StageBooks]) -> str:
     """Published shares of other corpora."""
-    documents = [books for books in funnel if books.scope == "document" and books.entered]
+    documents = documents_through(funnel)
     lines = []
     for corpus, stages, source in (
         ("OmniCorpus", OMNICORPUS, "arXiv 2406.08418"),

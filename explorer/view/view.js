@@ -240,7 +240,7 @@ function slider(one, rule) {
     box.classList.toggle("moved", moved);
     guarded(effect);
   };
-  range.addEventListener("input", () => { exact.value = range.value; move(Number(range.value)); });
+  range.addEventListener("input", () => { exact.value = one.whole ? range.value : Number(Number(range.value).toPrecision(4)); move(Number(exact.value)); });
   exact.addEventListener("change", () => { range.value = exact.value; move(Number(exact.value)); });
   box.addEventListener("putback", () => { range.value = one.value; exact.value = one.value; box.classList.remove("moved"); });
   return box;

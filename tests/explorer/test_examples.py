@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
+from plait.explorer.funnel import documents_through, funnel_section
 from plait.explorer.near import nearest, nearly_dropped
 from plait.explorer.pictures import HIDDEN, thumbnail, thumbnail_of
 from plait.explorer.quantiles import at_quantiles
@@ -19,7 +20,7 @@ from plait.explorer.sheets import contact_sheets
 from plait.filters.rules import Rule
 from plait.loader import Corpus, Picture
 from plait.pipeline.publish import write_corpus
-from plait.schemas.manifest import Manifest, RecipeRecord, Totals
+from plait.schemas.manifest import Manifest, RecipeRecord, StageBooks, Totals
 from plait.schemas.shards import shard_schema
 
 SCHEMA = shard_schema({"words": pa.float64()})
@@ -128,3 +129,18 @@ def test_safety_rules_forbid_pictures_that_another_rule_dropped_first():
     assert forbidden(rows, (strict, Rule("wide", "image", "width > 20", ""))) == [False, True, True]
     assert unshown("listed_image")
     assert not unshown("image_too_small")
+
+
+def test_documents_that_revisits_answer_count_as_read():
+    funnel = [
+        StageBooks("extract", "document", 60, 40, {"no_content": 20}),
+        StageBooks("extract", "image", 9, 9, {}),
+        StageBooks("extract_revisits", "document", 40, 10, {"no_content": 30}),
+        StageBooks("dedup_url", "document", 50, 4, {"duplicate_url": 46}),
+    ]
+    read, rest = documents_through(funnel)
+    assert (read.entered, read.left, read.dropped) == (100, 50, {"no_content": 50})
+    assert rest == funnel[-1]
+    page = funnel_section(funnel)
+    assert page.count("50.0%") >= 2  # beside both corpora's shares of extraction
+    assert page.count('<td class="n">4.0%</td>') >= 2  # overall
