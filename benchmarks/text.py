@@ -301,10 +301,12 @@ def language(folder: Path) -> None:
         confused[path.stem].update(lang for lang in found if lang not in right)
     mean, plain_mean = np.mean(list(ours.values())), np.mean(list(theirs.values()))
     print(f"{len(ours)} languages: plait {mean:.2%}, bare fastText {plain_mean:.2%}")
+    print("100% by both:", " ".join(name for name, value in ours.items() if value == theirs[name] == 1))
+    print("\n| language | plait | bare fastText | taken for |\n|---|---|---|---|")
     for name, value in sorted(ours.items(), key=lambda item: item[1]):
-        if value < 1:
+        if value < 1 or theirs[name] < 1:
             seen = ", ".join(f"{lang} {count}" for lang, count in confused[name].most_common(3))
-            print(f"  {name} {value:.0%} (bare {theirs[name]:.0%}) taken for {seen}")
+            print(f"| `{name}` | {value:.0%} | {theirs[name]:.0%} | {seen} |")
 
 
 def profile(texts: list[str]) -> None:

@@ -191,7 +191,7 @@ SIGNS: tuple[Sign, ...] = (
         "bracketed",
         _ANY,
         r"^[(\[（](?s:.*)[)\]）]$",
-        lambda text, low: text[:1] in "([（" and text[-1:] in ")]）",
+        lambda text, low: text.startswith(("(", "[", "（")) and text.endswith((")", "]", "）")),
         "Stands in brackets as a whole. OmniCorpus removes such a last paragraph.",
     ),
     Sign(
