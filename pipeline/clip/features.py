@@ -28,6 +28,7 @@ STORED = np.dtype("<f2")
 FEATURES_VERSION = 1  # raised when the same bytes and the same model would give another feature
 AHEAD = 3  # batches that are decoded while the model has one
 DECODERS = 2
+WAITING_BYTES = 64 << 20  # encoded pictures that wait for a decoder
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,16 @@ class Picture:
     key: int
     image_id: bytes
     data: bytes
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    """A picture whose pixels are being made; its encoded bytes are held by the decoder alone."""
+
+    key: int
+    image_id: bytes
+    bytes: int
+    pixels: Future[U8 | None]
 
 
 @dataclass(frozen=True)
@@ -73,7 +84,8 @@ def embed(
 ) -> Iterator[pa.RecordBatch]:
     """`FEATURE` rows, one a picture, in order, a batch of the model at a time.
 
-    Memory: `AHEAD` + 1 batches of pixels and encoded pictures, whatever the number of pictures.
+    Memory: `AHEAD` + 1 batches of pixels, and `WAITING_BYTES` of encoded pictures and one more, whatever the number of
+    pictures.
 
     Args:
         pictures: read only as far ahead as memory is bounded.
@@ -82,26 +94,33 @@ def embed(
         limits: of decoding; what cannot be decoded has a null feature.
     """
     size = model.run.batch
-    waiting: deque[tuple[Picture, Future[U8 | None]]] = deque()
+    waiting: deque[_Waiting] = deque()
     source = iter(pictures)
     with ThreadPoolExecutor(DECODERS) as pool:
 
         def fill() -> None:
-            while len(waiting) < size * (AHEAD + 1):
+            held = sum(one.bytes for one in waiting if not one.pixels.done())
+            while len(waiting) < size * (AHEAD + 1) and (held < WAITING_BYTES or not waiting):
                 picture = next(source, None)
                 if picture is None:
                     return
-                waiting.append((picture, pool.submit(_pixels, model.preprocess, picture.data, limits)))
+                pixels = pool.submit(_pixels, model.preprocess, picture.data, limits)
+                waiting.append(_Waiting(picture.key, picture.image_id, len(picture.data), pixels))
+                held += len(picture.data)
 
         fill()
         while waiting:
-            part = [waiting.popleft() for _ in range(min(size, len(waiting)))]
-            pixels = [future.result() for _, future in part]
+            part, pixels = [], []
+            while waiting and len(part) < size:
+                part.append(waiting.popleft())
+                pixels.append(part[-1].pixels.result())
+                if not waiting:
+                    fill()
             fill()  # decoders go on while the model works
-            yield classified(_rows([picture for picture, _ in part], pixels, model), model, named)
+            yield classified(_rows(part, pixels, model), model, named)
 
 
-def _rows(pictures: Sequence[Picture], pixels: Sequence[U8 | None], model: ClipModel) -> pa.RecordBatch:
+def _rows(pictures: Sequence[_Waiting], pixels: Sequence[U8 | None], model: ClipModel) -> pa.RecordBatch:
     blank = np.zeros((*model.preprocess.size, 3), np.uint8)
     features = model.images(np.stack([blank if one is None else one for one in pixels]))
     lost = np.array([one is None for one in pixels])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from PIL import Image
 
 from plait.filters.clip_settings import Clip
+from plait.pipeline.clip import features
 from plait.pipeline.clip.features import Picture, classifiers, embed, unpack
 from plait.pipeline.clip.model import ClipModel, ClipRun, ClipSource, import_open_clip, model_digest
 from plait.schemas.errors import ConfigError
@@ -168,6 +170,26 @@ def test_a_damaged_picture_has_no_feature_and_spoils_no_other(tiny: ClipModel):
     assert [row["feature"] is None for row in rows] == [False, True, False]
     assert [row["clip_logo"] is None for row in rows] == [False, True, False]
     assert [row["image_id"] for row in rows] == [b"a", b"b", b"c"]
+
+
+def test_pictures_are_read_no_further_ahead_than_memory_allows(tiny: ClipModel, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(features, "WAITING_BYTES", 1 << 20)
+    data = encoded(scenes(1, 6)[0])
+    large = data + bytes((400 << 10) - len(data))  # what stands behind a JPEG's end is not read
+    decoded, ahead = [], []
+    pixels = features._pixels
+    monkeypatch.setattr(features, "_pixels", lambda *given: (decoded.append(1), pixels(*given))[1])
+
+    def read() -> Iterator[Picture]:
+        for number in range(40):
+            ahead.append(number - len(decoded))
+            yield Picture(number, bytes([number]), large)
+
+    rows = [row for batch in embed(read(), tiny) for row in batch.to_pylist()]
+    assert [row["key"] for row in rows] == list(range(40))
+    assert {row["feature"] for row in rows} == {rows[0]["feature"]}
+    assert rows[0]["feature"] is not None
+    assert max(ahead) <= 4  # of 400 KB each; two more are with the decoders
 
 
 def test_true_sentences_win_over_false_ones(tiny: ClipModel):
