@@ -110,7 +110,8 @@ def embed(
 
         fill()
         while waiting:
-            part, pixels = [], []
+            part: list[_Waiting] = []
+            pixels: list[U8 | None] = []
             while waiting and len(part) < size:
                 part.append(waiting.popleft())
                 pixels.append(part[-1].pixels.result())
