@@ -351,7 +351,7 @@ def _leaf(leaf: Leaf, columns: Columns) -> Verdict:
         right, right_known = columns.operand(leaf.right)
         known = left_known & right_known
         if all(np.asarray(side).dtype.kind in "biuf" for side in (left, right)):
-            return Verdict(np.asarray(_OPS[leaf.op](left, right), bool) & known, known)  # type: ignore[arg-type]
+            return Verdict(np.asarray(_OPS[leaf.op](left, right), np.bool_) & known, known)  # type: ignore[arg-type]
         true = np.zeros(columns.rows, bool)
         # Only known values are compared: a null among strings has no order.
         a = left[known] if isinstance(left, np.ndarray) else left
