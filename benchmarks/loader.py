@@ -3,7 +3,7 @@
     make readers
     python benchmarks/loader.py --make /tmp/bench-corpus --documents 4000 --photos FOLDER
     python benchmarks/loader.py --corpus /tmp/bench-corpus --seconds 8 --repeats 3
-    python benchmarks/loader.py --corpus /tmp/bench-corpus --only resume memory shuffle
+    python benchmarks/loader.py --corpus /tmp/bench-corpus --only efficiency resume memory shuffle
 
 Every measurement is a process of its own, one thread each and one for every worker, on an endless shuffled stream
 whose clock starts with the second batch, so imports, opening and epochs' ends are in nobody's rate; the first batch is
@@ -115,7 +115,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--workers", type=int, nargs="*", default=[0, 1, 2])
     parser.add_argument("--systems", nargs="*", default=list(SYSTEMS), choices=SYSTEMS)
-    kinds = ("documents", "images", "resume", "memory", "shuffle")
+    kinds = ("documents", "images", "efficiency", "resume", "memory", "shuffle")
     parser.add_argument("--only", nargs="*", default=list(kinds), choices=kinds)
     parser.add_argument("--cold", action="store_true")
     given = parser.parse_args()
@@ -130,6 +130,8 @@ def main() -> None:
     ]
     if "images" in given.only:
         runs += [("ceiling", name, 0, True) for name in DECODERS]
+    if "efficiency" in given.only:
+        runs += [("efficiency", "plait", workers, True) for workers in given.workers]
     runs += [(kind, "plait", 0, True) for kind in ("resume", "memory", "shuffle") if kind in given.only]
     found: Found = {}
     missing: dict[str, str] = {}
@@ -148,10 +150,11 @@ def main() -> None:
         print(f"{name} is left out: {why}")
     print_rates(found, "documents")
     print_rates(found, "images")
-    for what, name, _, _ in sorted(run for run in found if run[0] != "rate"):
-        ones = found[what, name, 0, True]
+    for run in sorted(run for run in found if run[0] != "rate"):
+        what, name, workers, _ = run
+        ones = found[run]
         medians = {key: round(statistics.median(one[key] for one in ones), 3) for key in ones[0]}
-        print(f"{what}, {name}: {medians}")
+        print(f"{what}, {name}{f', workers {workers}' if what == 'efficiency' else ''}: {medians}")
 
 
 if __name__ == "__main__":

@@ -68,6 +68,39 @@ def ceiling(corpus: Path, decoder: str, seconds: float) -> dict[str, float]:
     return {"images/s": images / took, "images/CPU-s": images / (cpu_seconds() - cpu)}
 
 
+def efficiency(corpus: Path, workers: int, seconds: float) -> dict[str, float]:
+    """plait's images per CPU second through the whole loader, and decoding alone, by turns in one process.
+
+    A machine that others use changes from second to second; turns of half a second meet the same machine. Workers stand
+    still while this process decodes alone; their CPU seconds count with this process' own.
+    """
+    from plait.loader import Corpus
+
+    data = [bytes(picture.data) for document in Corpus(corpus).head(200) for picture in document.images if picture.data]
+    stream = SYSTEMS["plait"](corpus, workers, True)
+    for _ in range(2 * workers + 1):  # until the first batches that were prefetched are through
+        next(stream)
+    children = psutil.Process().children()
+    images, spent = [0, 0], [0.0, 0.0]
+    while sum(spent) < seconds:
+        for side in (0, 1):
+            for child in children:
+                child.suspend() if side else child.resume()
+            begin = cpu_seconds()
+            while cpu_seconds() - begin < 0.5:
+                if side:
+                    for _ in range(64):
+                        with_ours(data[images[1] % len(data)])
+                        images[1] += 1
+                else:
+                    images[0] += images_of(next(stream))
+            spent[side] += cpu_seconds() - begin
+    for child in children:
+        child.resume()
+    loaded, alone = images[0] / spent[0], images[1] / spent[1]
+    return {"images/CPU-s": loaded, "decoding alone, images/CPU-s": alone, "share": loaded / alone}
+
+
 def _dataset(corpus: Path) -> object:
     from plait.loader import Corpus, InterleavedDataset, Order, Resize, SampleRecipe, Source
 
@@ -162,7 +195,7 @@ def shuffle(corpus: Path) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("rate", "ceiling", "resume", "memory", "shuffle"))
+    parser.add_argument("what", choices=("rate", "ceiling", "efficiency", "resume", "memory", "shuffle"))
     parser.add_argument("corpus", type=Path)
     parser.add_argument("system", nargs="?", default="plait")
     parser.add_argument("--workers", type=int, default=0)
@@ -173,6 +206,7 @@ def main() -> None:
     runs: dict[str, Callable[[], dict[str, float]]] = {
         "rate": lambda: rate(given.corpus, given.system, given.workers, given.decode, given.seconds),
         "ceiling": lambda: ceiling(given.corpus, given.system, given.seconds),
+        "efficiency": lambda: efficiency(given.corpus, given.workers, given.seconds),
         "resume": lambda: resume(given.corpus),
         "memory": lambda: memory(given.corpus),
         "shuffle": lambda: shuffle(given.corpus),
