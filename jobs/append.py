@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from plait.filters.recipe import Recipe
 from plait.jobs.auditing import open_manifest, read_receipts, shard_receipts
-from plait.jobs.clip import ClipPlan, plan_clip
+from plait.jobs.clip import ClipChoice, ClipPlan, same_model
 from plait.jobs.engines import EngineChoice, choice_of
 from plait.jobs.evaluation import kept_evaluation
 from plait.jobs.fetching import Fetching, FetchPlan, plan_fetch
@@ -75,7 +75,11 @@ class AppendPlan:
 
 
 def make_append(
-    corpus: str, inputs: Sequence[str] | Selection, fetching: Fetching, supersede: bool = False
+    corpus: str,
+    inputs: Sequence[str] | Selection,
+    fetching: Fetching,
+    supersede: bool = False,
+    clip: ClipChoice | None = None,
 ) -> AppendPlan | None:
     """Check everything that can be checked before a byte is written; None where all inputs are in the corpus already.
 
@@ -103,9 +107,9 @@ def make_append(
     options = Options(str(held["images"]), manifest.formats, int(held["shard_docs"] or 1000), str(held["retain"]))
     fetch = plan_fetch(fetching, recipe.limits.image_bytes) if options.images == "http" else None
     opt_out = open_opt_out(fetching.opt_out)
-    clip = None if options.images == "none" else plan_clip(recipe)
+    model = None if options.images == "none" else same_model(recipe, clip or ClipChoice())
     return AppendPlan(
-        manifest, recipe, options, tuple(archives), fetch, opt_out, picture_lists(recipe), clip, supersede
+        manifest, recipe, options, tuple(archives), fetch, opt_out, picture_lists(recipe), model, supersede
     )
 
 
@@ -115,6 +119,7 @@ def append(
     *,
     supersede: bool = False,
     fetching: Fetching | None = None,
+    clip: ClipChoice | None = None,
     workers: int | None = None,
     watcher: Watcher | None = None,
     engine: str | EngineChoice = "local",
@@ -133,6 +138,7 @@ def append(
         supersede: a document of the corpus goes where the inputs have a later capture of its URL that passes the
             recipe's rules on text; its shard is written anew for this generation.
         fetching: contact and manners, where the corpus' images are fetched.
+        clip: where the corpus' CLIP model is, if it came from a folder or a file; device and cache.
         workers: processes; None is one a core. An `EngineChoice` brings its own.
         watcher: is told of progress.
         engine: as `plait.jobs.build`.
@@ -143,7 +149,7 @@ def append(
     """
     began = time.monotonic()
     choice = choice_of(engine, workers)
-    plan = make_append(corpus, inputs, fetching or Fetching(), supersede)
+    plan = make_append(corpus, inputs, fetching or Fetching(), supersede, clip)
     store = Store(corpus)
     if plan is None:
         store.remove("work")

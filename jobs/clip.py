@@ -18,6 +18,7 @@ from plait.schemas.clip import PLACED_FEATURE
 from plait.schemas.errors import ConfigError
 from plait.schemas.receipts import Output, Receipt
 
+DIGEST = "sha256:"  # what a corpus remembers of a model that came from a folder or a file
 DEVICES = ("auto", "cpu", "cuda")
 RunUnits: TypeAlias = "Callable[[Stage, Sequence[Unit]], list[Receipt]]"
 UNIT_PICTURES = 4096  # of one unit: some minutes of a GPU, and what is repeated at most when a worker is lost
@@ -78,9 +79,9 @@ def without_paths(recipe: Recipe, plan: ClipPlan | None) -> Recipe:
     if plan is None:
         return recipe
     model = plan.source.model
-    kept = {"model": f"sha256:{plan.digest}" if model.startswith(LOCAL) else model, "precision": plan.run.precision}
+    kept = {"model": f"{DIGEST}{plan.digest}" if model.startswith(LOCAL) else model, "precision": plan.run.precision}
     if Path(plan.source.weights).is_file():
-        kept["weights"] = f"sha256:{plan.digest}"
+        kept["weights"] = f"{DIGEST}{plan.digest}"
     return recipe.model_copy(update={"clip": recipe.clip.model_copy(update=kept)})
 
 
@@ -97,7 +98,7 @@ def plan_clip(recipe: Recipe, *, device: str = "auto", cache: str = "") -> ClipP
         if cache or settings.weights:
             raise ConfigError("--clip-cache and --clip-weights are for a CLIP model: name one with --clip-model")
         return None
-    if settings.model.startswith("sha256:"):
+    if settings.model.startswith(DIGEST):
         raise ConfigError(f"the corpus was made with a CLIP model of these files: {settings.model}; {WAYS}")
     if cache and recipe.images.reencode is not None:
         raise ConfigError("--clip-cache holds features of pictures as they were served, and the recipe re-encodes them")
@@ -112,6 +113,29 @@ def plan_clip(recipe: Recipe, *, device: str = "auto", cache: str = "") -> ClipP
     source = ClipSource.of(settings.model, settings.weights)
     run = ClipRun(settings.batch, settings.threads, precision, chosen)
     return ClipPlan(source, run, model_digest(source), cache)
+
+
+def same_model(recipe: Recipe, choice: ClipChoice) -> ClipPlan | None:
+    """The model that a corpus was made with, found again; None where it was made without one.
+
+    Args:
+        recipe: of the corpus.
+        choice: where its files are; nothing where they are had by the name that the recipe remembers.
+
+    Raises:
+        ConfigError: it was made with none, or with another; else as `plan_clip`.
+    """
+    kept = recipe.clip
+    if choice.model and kept.model is None:
+        raise ConfigError("the corpus was made without a CLIP model: leave --clip-model out")
+    plan = plan_clip(choice.over(recipe), device=choice.device, cache=choice.cache)
+    if plan is None:
+        return None
+    known = next((name for name in (kept.weights, kept.model or "") if name.startswith(DIGEST)), "")
+    named = (plan.source.model, plan.source.weights)
+    if known != f"{DIGEST}{plan.digest}" if known else named != (kept.model, kept.weights):
+        raise ConfigError(f"the corpus was made with another CLIP model: {known or f'{kept.model} {kept.weights}'}")
+    return plan
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from plait.filters.recipe import Recipe
-from plait.jobs.clip import RunUnits, units_by_shard
+from plait.jobs.clip import DIGEST, RunUnits, units_by_shard
 from plait.jobs.dedup_stages import MakeStage
 from plait.jobs.settings import recipe_param
 from plait.jobs.units import clip
@@ -14,7 +14,6 @@ from plait.jobs.work import ORDER, Json, Shuffle, Source, tables
 from plait.schemas.clip import STORED_CLIP
 from plait.schemas.receipts import Output, Receipt
 
-DIGEST = "sha256:"
 MEASURED = ("spans", "near", "negatives", "document_spans", "text_image", "logo", "nsfw")
 """Settings of ``[clip]`` that stored scores were measured with."""
 DECIDED = ("related", "top")  # those that say what is made of the scores

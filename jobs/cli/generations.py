@@ -8,7 +8,11 @@ import typer
 
 from plait.jobs.cli.building import (
     AllowLoopback,
+    ClipCache,
+    ClipModelName,
+    ClipWeights,
     Contact,
+    Device,
     EngineName,
     FetchConcurrency,
     HostConcurrency,
@@ -34,6 +38,10 @@ def append(
     host_rate: HostRate = 10.0,
     host_concurrency: HostConcurrency = 4,
     fetch_concurrency: FetchConcurrency = 128,
+    clip_model: ClipModelName = "",
+    clip_weights: ClipWeights = "",
+    clip_cache: ClipCache = "",
+    device: Device = "auto",
     allow_loopback: AllowLoopback = False,
     supersede: Annotated[
         bool, typer.Option("--supersede", help="A later capture of a URL replaces the corpus' own.")
@@ -44,6 +52,7 @@ def append(
     [dim]plait append corpus crawl-2/*.warc.gz[/dim]
     """
     from plait.jobs.append import append as run
+    from plait.jobs.clip import ClipChoice
     from plait.jobs.engines import EngineChoice
     from plait.jobs.fetching import Fetching
     from plait.jobs.summary import summary
@@ -53,6 +62,7 @@ def append(
         fetching = Fetching(user_agent_contact, opt_out, host_rate, host_concurrency, fetch_concurrency, allow_loopback)
         manifest = run(
             corpus, inputs, supersede=supersede, fetching=fetching, watcher=told.watcher(),
+            clip=ClipChoice(clip_model, clip_weights, device, clip_cache),
             engine=EngineChoice(engine, workers, ray_address, spark_master),
         )  # fmt: skip
         for part in summary(corpus, manifest):

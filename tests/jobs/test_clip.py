@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from scipy.optimize import linear_sum_assignment
 from plait.filters.clip_settings import Prompts
 from plait.filters.recipe import load_recipe
 from plait.jobs import Options, audit, build, clip
+from plait.jobs.append import append
 from plait.jobs.clip import ClipChoice
 from plait.jobs.comparing import compare
 from plait.jobs.engines import EngineChoice
@@ -278,6 +280,24 @@ def test_refilter_moves_rules_on_stored_scores_without_a_model(corpus: Path, tmp
     assert pictures.apart["clip_similarity"] == 0
     with pytest.raises(ConfigError, match="unrelated: clip_model"):
         refilter(str(corpus), str(tmp_path / "other"), recipe=str(path), workers=1)
+
+
+@pytest.mark.slow
+def test_a_crawl_that_is_added_is_compared_by_the_corpus_own_model(corpus: Path, tmp_path: Path):
+    more = write_drawn(tmp_path, pages=2, strangers=True, seed=9)  # on a host of their own
+    longer = Path(shutil.copytree(corpus, tmp_path / "longer"))
+    with pytest.raises(ConfigError, match="--clip-model FOLDER"):
+        append(str(longer), [str(more)])
+    other = Path(shutil.copytree(MODEL, tmp_path / "other"))
+    config = other / "open_clip_config.json"
+    config.write_text(config.read_text() + "\n")
+    with pytest.raises(ConfigError, match="another CLIP model"):
+        append(str(longer), [str(more)], clip=ClipChoice(str(other), device="cpu"))
+    append(str(longer), [str(more)], clip=CHOICE, workers=1)
+    assert audit(str(longer)).faults == ()
+    rows = _rows(longer)
+    assert len(rows) > 6
+    assert all(info["matched_sim"] is not None for row in rows for info in _images(row))
 
 
 @pytest.mark.slow
