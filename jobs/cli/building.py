@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from plait.jobs.cli.shared import Corpus, Inputs, Out, RecipeName, SomeInputs, Workers, app, errors, telling
-from plait.jobs.progress import Silent
+from plait.jobs.cli.shared import AsJson, Corpus, Inputs, Out, RecipeName, SomeInputs, Workers, app, errors, telling
 from plait.schemas.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -102,7 +101,7 @@ def build(
     host_concurrency: HostConcurrency = 4,
     fetch_concurrency: FetchConcurrency = 128,
     allow_loopback: AllowLoopback = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print what was built as JSON, and nothing else.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Build a corpus from archives. Stop it any time: the same command goes on where it was.
 
@@ -124,16 +123,10 @@ def build(
             options=options_of(images, form, shard_docs, retain),
             extractor=extractor, fetching=fetching, suppress=suppress or None,
             contamination=tuple(contamination or ()), clip=ClipChoice(clip_model, clip_weights, device, clip_cache),
-            watcher=Silent() if as_json else told.watcher(),
+            watcher=told.watcher(as_json=as_json),
             engine=EngineChoice(engine, workers, ray_address, spark_master),
         )  # fmt: skip
-        from plait.jobs.summary import facts, summary
-
-        if as_json:
-            typer.echo(json.dumps(facts(out, manifest), indent=1))
-            return
-        for part in summary(out, manifest):
-            told.say(part)
+        told.built(out, manifest, as_json=as_json)
 
 
 @app.command()
@@ -155,6 +148,7 @@ def fill(
     clip_cache: ClipCache = "",
     device: Device = "auto",
     allow_loopback: AllowLoopback = False,
+    as_json: AsJson = False,
 ) -> None:
     """Fetch the pictures of a corpus built with --images urls, into a new corpus.
 
@@ -164,16 +158,14 @@ def fill(
     from plait.jobs.engines import EngineChoice
     from plait.jobs.fetching import Fetching
     from plait.jobs.filling import fill as run
-    from plait.jobs.summary import summary
 
     told = telling(context)
     with errors():
         fetching = Fetching(user_agent_contact, opt_out, host_rate, host_concurrency, fetch_concurrency, allow_loopback)
         choice = EngineChoice(engine, workers, ray_address, spark_master)
         clip = ClipChoice(clip_model, clip_weights, device, clip_cache)
-        manifest = run(corpus, out, fetching, clip=clip, engine=choice, watcher=told.watcher())
-        for part in summary(out, manifest):
-            told.say(part)
+        manifest = run(corpus, out, fetching, clip=clip, engine=choice, watcher=told.watcher(as_json=as_json))
+        told.built(out, manifest, as_json=as_json)
 
 
 @app.command()
@@ -193,6 +185,7 @@ def refilter(
     engine: EngineName = "local",
     ray_address: RayAddress = None,
     spark_master: SparkMaster = None,
+    as_json: AsJson = False,
 ) -> None:
     """Write a corpus anew under another recipe, from what it retained; nothing is extracted or fetched again.
 
@@ -200,16 +193,14 @@ def refilter(
     """
     from plait.jobs.engines import EngineChoice
     from plait.jobs.refilter import refilter as run
-    from plait.jobs.summary import summary
 
     told = telling(context)
     with errors():
         manifest = run(
             corpus, out, recipe=recipe, archives=tuple(archives or ()), contamination=tuple(contamination or ()),
-            watcher=told.watcher(), engine=EngineChoice(engine, workers, ray_address, spark_master),
+            watcher=told.watcher(as_json=as_json), engine=EngineChoice(engine, workers, ray_address, spark_master),
         )  # fmt: skip
-        for part in summary(out, manifest):
-            told.say(part)
+        told.built(out, manifest, as_json=as_json)
 
 
 @app.command()
@@ -218,7 +209,7 @@ def plan(
     recipe: RecipeName = "default",
     workers: Workers = None,
     images: Images = "archive",
-    as_json: Annotated[bool, typer.Option("--json", help="Print the estimate as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Say from a sample what a build will read, write, keep and take.
 

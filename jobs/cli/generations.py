@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated
 
 import typer
@@ -21,7 +22,7 @@ from plait.jobs.cli.building import (
     RayAddress,
     SparkMaster,
 )
-from plait.jobs.cli.shared import Corpus, Inputs, Workers, app, errors, telling
+from plait.jobs.cli.shared import AsJson, Corpus, Inputs, Workers, app, errors, telling
 
 
 @app.command()
@@ -46,6 +47,7 @@ def append(
     supersede: Annotated[
         bool, typer.Option("--supersede", help="A later capture of a URL replaces the corpus' own.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Add archives to a corpus: a new generation, deduplicated against what the corpus has without reading it again.
 
@@ -55,18 +57,16 @@ def append(
     from plait.jobs.clip import ClipChoice
     from plait.jobs.engines import EngineChoice
     from plait.jobs.fetching import Fetching
-    from plait.jobs.summary import summary
 
     told = telling(context)
     with errors():
         fetching = Fetching(user_agent_contact, opt_out, host_rate, host_concurrency, fetch_concurrency, allow_loopback)
         manifest = run(
-            corpus, inputs, supersede=supersede, fetching=fetching, watcher=told.watcher(),
+            corpus, inputs, supersede=supersede, fetching=fetching, watcher=told.watcher(as_json=as_json),
             clip=ClipChoice(clip_model, clip_weights, device, clip_cache),
             engine=EngineChoice(engine, workers, ray_address, spark_master),
         )  # fmt: skip
-        for part in summary(corpus, manifest):
-            told.say(part)
+        told.built(corpus, manifest, as_json=as_json)
 
 
 @app.command()
@@ -77,6 +77,7 @@ def takedown(
     domains: Annotated[str, typer.Option("--domains", help="File of domains, one a line.")] = "",
     hashes: Annotated[str, typer.Option("--hashes", help="File of SHA-256 of pictures, in hex.")] = "",
     workers: Workers = None,
+    as_json: AsJson = False,
 ) -> None:
     """Take pages and pictures out of a corpus, for good: a new generation of it, and a list that keeps them out.
 
@@ -85,9 +86,11 @@ def takedown(
     from plait.jobs.takedown import takedown as run
 
     with errors():
-        done = run(
-            corpus, urls=urls, domains=domains, hashes=hashes, workers=workers, watcher=telling(context).watcher()
-        )
+        watcher = telling(context).watcher(as_json=as_json)
+        done = run(corpus, urls=urls, domains=domains, hashes=hashes, workers=workers, watcher=watcher)
+        if as_json:
+            typer.echo(json.dumps({"documents": done.documents, "images": done.images, "shards": done.shards}))
+            return
         typer.echo(
             f"{done.documents:,} documents and {done.images:,} images went, {done.shards:,} shards were written anew. "
             "The old files stay until plait gc."
@@ -95,7 +98,7 @@ def takedown(
 
 
 @app.command()
-def gc(corpus: Corpus) -> None:
+def gc(corpus: Corpus, as_json: AsJson = False) -> None:
     """Remove the files that the corpus' present generation does not need.
 
     [dim]plait gc corpus[/dim]
@@ -104,4 +107,7 @@ def gc(corpus: Corpus) -> None:
 
     with errors():
         files, size = collect(corpus)
+        if as_json:
+            typer.echo(json.dumps({"files": files, "bytes": size}))
+            return
         typer.echo(f"{files:,} files removed, {size:,} bytes")

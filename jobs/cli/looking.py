@@ -11,9 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from plait.jobs.cli.shared import Corpus, app, errors, telling
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+from plait.jobs.cli.shared import AsJson, Corpus, app, errors, telling
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 from collections.abc import Iterator
@@ -9,13 +10,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console, RenderableType
 
 from plait.jobs.progress import Silent, Terminal, Watcher, Watchers
 from plait.schemas.errors import ConfigError, CorpusError, UnitError
+
+if TYPE_CHECKING:
+    from plait.schemas.manifest import Manifest
 
 app = typer.Typer(
     name="plait",
@@ -44,6 +48,7 @@ RecipeName = Annotated[
 ]
 Workers = Annotated[int | None, typer.Option("--workers", help="Processes; one a core by default.")]
 Corpus = Annotated[str, typer.Argument(help="Folder of a corpus, a path or a URL.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print what is found or was done as JSON, and nothing else.")]
 
 
 EXIT_CODES = (
@@ -82,8 +87,20 @@ class Telling:
         for screen in self.screens:
             screen.print(part, highlight=False)
 
-    def watcher(self) -> Watcher:
-        """Tells of a build's progress."""
+    def built(self, out: str, manifest: Manifest, *, as_json: bool) -> None:
+        """Says what a corpus has become."""
+        from plait.jobs.summary import facts, summary
+
+        if as_json:
+            typer.echo(json.dumps(facts(out, manifest), indent=1))
+            return
+        for part in summary(out, manifest):
+            self.say(part)
+
+    def watcher(self, *, as_json: bool = False) -> Watcher:
+        """Tells of a build's progress; nobody, where JSON is all that is wanted."""
+        if as_json:
+            return Silent()
         return Watchers(tuple(Silent() if screen.quiet else Terminal(screen) for screen in self.screens))
 
 

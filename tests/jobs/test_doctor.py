@@ -67,6 +67,16 @@ def test_quiet_builds_say_nothing_and_log_everything(archive, tmp_path):
     audited = CliRunner().invoke(app, ["audit", out, "--json"])
     assert audited.exit_code == 0
     assert json.loads(audited.stdout)["fingerprint"] == facts["fingerprint"]
+    for line, key in (
+        ([
+            "refilter", out, "--recipe", "annotate", "--out", str(tmp_path / "again"), "--workers", "1"
+        ], "fingerprint"),
+        (["export", out, "--format", "text", "--out", str(tmp_path / "text")], "samples"),
+        (["gc", out], "files"),
+    ):  # fmt: skip
+        done = CliRunner().invoke(app, [*line, "--json"])
+        assert done.exit_code == 0, done.output
+        assert key in json.loads(done.stdout)
 
 
 def test_help_has_an_example_for_every_command_and_the_exit_codes():
