@@ -16,6 +16,7 @@ import pytest
 from plait.jobs import Options, audit, build
 from plait.jobs.append import append
 from plait.jobs.auditing import open_manifest
+from plait.jobs.engines import EngineChoice
 from plait.jobs.store import Store
 from plait.jobs.takedown import takedown
 from plait.loader import Corpus
@@ -217,6 +218,19 @@ def test_an_append_that_ends_while_it_publishes_can_be_given_up_for_another(
     (out / "ledger/append-g1.json").unlink()
     assert append(str(out), [str(third)], workers=1).generation == 1
     assert {"http://site.test/x", "http://site.test/new-a"} < _rows(out).keys()  # new-a of the other append is no rival
+    assert audit(str(out)).faults == ()
+
+
+@pytest.mark.heavy
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["ray", pytest.param("spark", marks=pytest.mark.campaign)])
+def test_another_engine_appends_the_same_generation(
+    crawls: tuple[Path, Path, str], built: Path, appended: Path, tmp_path: Path, engine: str
+) -> None:
+    out = Path(shutil.copytree(built, tmp_path / "corpus"))
+    done = append(str(out), [str(crawls[1])], engine=EngineChoice(engine, 1))
+    assert done.fingerprint == open_manifest(Store(str(appended))).fingerprint
+    assert _reasons(out) == _reasons(appended)
     assert audit(str(out)).faults == ()
 
 
