@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
+from plait.explorer.view.index import appearing
+from plait.explorer.view.mapped import Mapped
 from plait.explorer.view.session import Session
 from plait.jobs import build
 from plait.jobs.flow import Options
 from plait.jobs.viewing import open_session
-from plait.schemas.errors import ConfigError
+from plait.schemas.errors import ConfigError, CorpusError
 from plait.schemas.manifest import Manifest
 from tests.archives import WarcBuilder, picture
 from tests.jobs.corpora import article
@@ -141,3 +144,25 @@ def test_every_number_of_a_rule_on_pictures_has_a_slider(session: Session) -> No
     assert found["rules"]["narrow"] == {"keep": "width >= 310", "dropped": 10, "alone": None}
     with pytest.raises(ConfigError, match="no rule 'nothing'"):
         session.change({"nothing": {0: 1.0}})
+
+
+def test_two_viewers_that_make_an_index_at_once_both_get_a_whole_one(tmp_path):
+    target = tmp_path / "index.arrow"
+    with appearing(target) as one:
+        one.write(b"first")
+        with appearing(target) as other:
+            other.write(b"second, longer")
+        assert target.read_bytes() == b"second, longer"
+    assert target.read_bytes() == b"first"
+    with pytest.raises(ZeroDivisionError), appearing(target) as broken:
+        broken.write(bytes([1 // 0]))
+    assert [path.name for path in tmp_path.iterdir()] == ["index.arrow"]
+
+
+@pytest.mark.parametrize("damage", [b"", b"no Arrow file"], ids=["empty", "text"])
+def test_a_damaged_index_is_named(damage, tmp_path):
+    (tmp_path / "index.arrow").write_bytes(damage)
+    with pytest.raises(CorpusError, match=r"index\.arrow cannot be read .*: remove it"):
+        Mapped(tmp_path / "index.arrow")
+    pa.ipc.new_file(str(tmp_path / "index.arrow"), pa.schema([("a", pa.int64())])).close()
+    assert Mapped(tmp_path / "index.arrow").table.num_rows == 0
