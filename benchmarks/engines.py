@@ -1,7 +1,7 @@
 """The same build on local, Ray and Spark: CPU a stage, bytes through shuffles, start-up; a driver's memory.
 
     python benchmarks/engines.py build [--pages 2400] [--archives 2]      CPU, start-up
-    python benchmarks/engines.py build --part-bytes 300000                the same with shuffles in parts: bytes moved
+    python benchmarks/engines.py build --pages 150 --part-bytes 40000 --shard-docs 20     shuffles in parts: bytes moved
     python benchmarks/engines.py driver --engine ray [--units 90000]      memory of the driver
 
 Archives are made of the pages of ../shared/data/wcxb, each page once an archive under a host of its own.
@@ -15,6 +15,7 @@ import gzip
 import shutil
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -37,7 +38,7 @@ from plait.schemas.receipts import Receipt
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 PAGES = Path(__file__).resolve().parents[2] / "shared" / "data" / "wcxb"
 TEXT_STAGE = "order"  # moves text, once; all other stages move keys, hashes and counts
-BOUND_BYTES = 2048  # a document, in all stages but that one
+BOUND_BYTES = 2048  # of keys, a document
 
 
 def pages() -> Iterator[bytes]:
@@ -66,21 +67,38 @@ def make_archives(folder: Path, archives: int, count: int) -> list[str]:
     return paths
 
 
-def tree_cpu() -> float:
-    """CPU seconds of this process and of all that it started, ended ones with their parents."""
-    total = 0.0
-    own = psutil.Process()
-    for process in [own, *own.children(recursive=True)]:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            times = process.cpu_times()
-            total += times.user + times.system + times.children_user + times.children_system
-    return total
+class TreeCpu(threading.Thread):
+    """CPU seconds of this process and of all that it started, ended ones too: looked at four times a second."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self._seen: dict[psutil.Process, float] = {}
+        self._over = threading.Event()
+        self.start()
+
+    def run(self) -> None:
+        while not self._over.wait(0.25):
+            self.seconds()
+
+    def seconds(self) -> float:
+        """So far."""
+        own = psutil.Process()
+        for process in [own, *own.children(recursive=True)]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                times = process.cpu_times()
+                self._seen[process] = times.user + times.system
+        return sum(self._seen.values())
+
+    def close(self) -> None:
+        self._over.set()
+        self.join()
 
 
 class Stages(Silent):
     """CPU of all processes in each stage, and of the units alone."""
 
-    def __init__(self) -> None:
+    def __init__(self, cpu: TreeCpu) -> None:
+        self._cpu = cpu
         self.whole: Counter[str] = Counter()
         self.units: Counter[str] = Counter()
         self.longest: Counter[str] = Counter()
@@ -88,7 +106,7 @@ class Stages(Silent):
         self._began = 0.0
 
     def stage(self, name: str, units: int) -> None:
-        self._began = tree_cpu()
+        self._began = self._cpu.seconds()
 
     def unit(self, receipt: Receipt) -> None:
         self.units[receipt.stage] += receipt.cost.cpu_s
@@ -98,7 +116,7 @@ class Stages(Silent):
                 self.written[output.table] += output.bytes
 
     def end(self, name: str) -> None:
-        self.whole[name] += tree_cpu() - self._began
+        self.whole[name] += self._cpu.seconds() - self._began
 
 
 @dataclass(frozen=True)
@@ -118,22 +136,24 @@ class Run:
         return sum(self.stages.whole.values())
 
 
-def run(inputs: list[str], out: Path, name: str, workers: int) -> Run:
-    plan = make_plan(inputs, recipe="annotate", options=Options(images="archive"))
-    began, cpu = time.monotonic(), tree_cpu()
+def run(inputs: list[str], out: Path, name: str, args: argparse.Namespace) -> Run:
+    workers, cpu = args.workers, TreeCpu()
+    plan = make_plan(inputs, recipe="annotate", options=Options(images="archive", shard_docs=args.shard_docs))
+    began, before = time.monotonic(), cpu.seconds()
     choice = EngineChoice(name, workers)
     if name == "spark":
         from plait.jobs.spark_engine import start_session
 
         choice = EngineChoice(name, spark_session=start_session(None, workers))
-    store, watch = Store(str(out)), Stages()
+    store, watch = Store(str(out)), Stages(cpu)
     engine = choice.open(store)
-    started, start_up_cpu = time.monotonic(), tree_cpu() - cpu
+    started, start_up_cpu = time.monotonic(), cpu.seconds() - before
     try:
         manifest = run_plan(plan, store, engine, watch, started)
         wall = time.monotonic() - started
         return Run(manifest, started - began, start_up_cpu, wall, watch, moved_bytes(engine, choice))
     finally:
+        cpu.close()
         engine.close()
         if choice.spark_session is not None:
             choice.spark_session.stop()
@@ -167,7 +187,7 @@ def compare(args: argparse.Namespace) -> None:
         print(f"{args.archives} archives of {args.pages} pages, {size / 1e6:.0f} MB, {args.workers} workers")
         base: Run | None = None
         for name in args.engines.split(","):
-            done = run(inputs, folder / name, name, args.workers)
+            done = run(inputs, folder / name, name, args)
             base = base or done
             assert done.manifest.fingerprint == base.manifest.fingerprint
             print_run(name, done, base)
@@ -188,14 +208,22 @@ def print_run(name: str, done: Run, base: Run) -> None:
     print(f"  {'all stages':20} {done.cpu:8.1f} {done.cpu / base.cpu:8.2f} {sum(done.stages.units.values()):9.1f}")
     tables = ", ".join(f"{table} {size / documents:.0f}" for table, size in done.stages.written.most_common())
     print(f"  written by extract, B a document: {tables}")
-    moved = done.moved
-    text = moved.pop(TEXT_STAGE, 0)
-    keys = sum(moved.values())
-    if keys or text:
-        print(f"  shuffled: keys {keys / documents:.0f} B a document, text {text / documents:.0f} B a document")
-        for stage, count in moved.most_common(6):
-            print(f"    {stage:20} {count / documents:8.1f} B a document")
-        assert keys / documents < BOUND_BYTES
+    print_moved(done, documents)
+
+
+def print_moved(done: Run, documents: int) -> None:
+    """Bytes through shuffles: of text, of what decides about documents, of rows about pictures."""
+    text = done.moved[TEXT_STAGE]
+    keys = sum(size for stage, size in done.moved.items() if stage.startswith("dedup") or stage == "survivors")
+    about = sum(done.moved.values()) - text - keys
+    if not text + keys + about:
+        return
+    pictures = max(1, max(line.entered for line in done.manifest.funnel if line.scope == "image"))
+    print(f"  shuffled: keys {keys / documents:.0f} B a document, text {text / documents:.0f} B a document; ", end="")
+    print(f"rows about pictures {about / pictures:.0f} B a picture ({pictures / documents:.1f} a document)")
+    for stage, count in done.moved.most_common(8):
+        print(f"    {stage:20} {count / documents:8.1f} B a document")
+    assert keys / documents < BOUND_BYTES
 
 
 def driver(args: argparse.Namespace) -> None:
@@ -233,6 +261,7 @@ def main() -> None:
     build.add_argument("--pages", type=int, default=2400)
     build.add_argument("--archives", type=int, default=2)
     build.add_argument("--engines", default="local,ray,spark")
+    build.add_argument("--shard-docs", type=int, default=1000)
     build.add_argument("--part-bytes", type=int, default=work.FAN_OUT_BYTES, help="small: shuffles of several parts")
     build.set_defaults(run=compare)
     memory = commands.add_parser("driver")
