@@ -14,6 +14,7 @@ from typing import IO
 import numpy as np
 import numpy.typing as npt
 
+from plait.pipeline.extract.completion import complete
 from plait.pipeline.extract.features import features
 from plait.pipeline.extract.frame import Floats, Frame, frame
 from plait.pipeline.extract.segment import Layout
@@ -22,7 +23,6 @@ from plait.pipeline.extract.selection import (
     choose_images,
     drop_repeats,
     expected_f1_set,
-    fill_gaps,
 )
 from plait.pipeline.extract.tokens import TokenModel
 from plait.pipeline.extract.trees import Trees
@@ -66,5 +66,5 @@ def choose(layout: Layout, title: str | None, model: BlockModel) -> tuple[npt.ND
     """
     f = frame(layout)
     p = agree_among_siblings(layout, model.probabilities(layout, f, title), f)
-    keep = fill_gaps(layout, expected_f1_set(p, f.words), p, f)
+    keep = complete(layout, expected_f1_set(p, f.words), p, f)
     return drop_repeats(layout, keep, f.words), choose_images(layout, p, keep, f)

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from plait.pipeline.extract import vocabulary as voc
+from plait.pipeline.extract.completion import complete
 from plait.pipeline.extract.features import (
     KINDS,
     container_columns,
@@ -25,7 +26,7 @@ from plait.pipeline.extract.features import (
 )
 from plait.pipeline.extract.frame import Floats, Frame, frame
 from plait.pipeline.extract.segment import Layout
-from plait.pipeline.extract.selection import choose_images, drop_repeats, expected_f1_set, fill_gaps
+from plait.pipeline.extract.selection import choose_images, drop_repeats, expected_f1_set
 
 _BIAS = -1.4
 _LONG = 40.0  # words: more make no block likelier
@@ -77,5 +78,5 @@ def choose(layout: Layout, title: str | None) -> tuple[npt.NDArray[np.bool_], np
     """Flags of the blocks and of the pictures to keep."""
     f = frame(layout)
     p = probabilities(layout, f, title)
-    keep = fill_gaps(layout, expected_f1_set(p, f.words), p, f)
+    keep = complete(layout, expected_f1_set(p, f.words), p, f)
     return drop_repeats(layout, keep, f.words), choose_images(layout, p, keep, f)

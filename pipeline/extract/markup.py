@@ -19,6 +19,9 @@ _NESTING = re.compile(
 )
 _DEEP_CHECK = 10_000  # tags: below, the worst page parses in about 0.2 s
 _DEEP_FACTOR = 8  # the count of open tags takes scripts and unclosed items for elements
+# A closed-looking frame in <noscript>: browsers do not read what stands there, a parser without scripts reads on to the
+# next "</iframe>" and loses the page.
+_CLOSED_FRAME = re.compile(r"(<iframe\b[^<>]*)/>(?=\s*</noscript)", re.IGNORECASE)
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 # One native search for all that needs rewriting; the raw-text elements would be serialised without escapes.
 _SPECIAL = 'xmp,plaintext,noembed,noframes,script[type^="math/"],script[type="application/ld+json"]'
@@ -82,6 +85,8 @@ def parse(html: str, *, max_nodes: int, max_depth: int) -> Markup:
         raise RecordError("too_many_nodes", value=float(html.count("<")), threshold=float(4 * max_nodes))
     if html.count("<") > _DEEP_CHECK:
         _refuse_depth(html, max_depth)
+    if "<iframe" in html:
+        html = _CLOSED_FRAME.sub(r"\1></iframe>", html)
     tree = LexborHTMLParser(html)
     data_blocks = _rewrite(tree)
     tree.strip_tags(list(DROPPED), recursive=True)

@@ -9,18 +9,20 @@ import numpy.typing as npt
 
 from plait.pipeline.extract import vocabulary as voc
 from plait.pipeline.extract.captions import caption_blocks
+from plait.pipeline.extract.completion import in_template
 from plait.pipeline.extract.frame import Floats, Frame, prefix
 from plait.pipeline.extract.image_source import declared_size
 from plait.pipeline.extract.segment import Layout
 
-# A picture's score is in [0, 1]. Chosen between WCXB (cross-validated) and the Readability pages: on WCXB single pages
-# with 180 pictures move the image F1 by 0.01, so that no third digit is to be read into them.
-_LEAST_INSIDE = 0.45
-_LEAST_OUTSIDE = 0.65
-_LEAST_LARGE = 0.2
-_LEAST_SINGLE = 0.2  # of the words around a large picture that has the kind of place nearly for itself
+# Least scores of a picture, as shares of the mean probability of the kept words: what is certain on an article is more
+# than what is likely on a page of cards. Chosen between WCXB (cross-validated) and the Readability pages; on WCXB
+# single pages with 180 pictures move the image F1 by 0.01, so that no third digit is to be read into them.
+_LEAST_INSIDE = 0.58
+_LEAST_OUTSIDE = 0.75
+_LEAST_LARGE = 0.2  # not a share
+_LEAST_SINGLE = 0.2  # of the words around a large picture that has the kind of place nearly for itself; not a share
+_SIDE_BY_SIDE = 0.3  # of the pictures that one element holds: if as many are chosen, all are
 _SINGLE = 2  # pictures that a kind of place may have then
-_WIDE_REACH = 40  # words on each side of a picture in which kept ones are counted
 _LARGE_SIDE = 100  # pixels declared on both sides
 # Interactive Advertising Bureau, standard ad units: a picture of just this size is no proof of content.
 _AD_SIZES = frozenset(
@@ -43,13 +45,8 @@ _AD_SIZES = frozenset(
 # Names of files that pages give to furniture: no content before the first kept block or after the last.
 _FURNITURE = re.compile(r"logo|icon|avatar|sprite|badge|spinner|captcha", re.IGNORECASE)
 _LIKELY = 0.3  # probability of a block that counts towards the main element
-_MAIN_SHARE = 0.6  # of the likely content that the main element holds
-_TEMPLATE_SHARE = 0.5  # an element that holds more of the page's words is no menu, whatever its class says
+_MAIN_SHARE = 0.8  # of the likely content that the main element holds
 _PLACE_LEVELS = 4
-_GAP_BLOCKS = 2  # left out between two kept blocks at most, for them to be kept too
-_GAP_WORDS = 8
-_GAP_LINKS = 0.5  # share of their characters that stand in links at most
-_GAP_LEAST = 0.15  # probability of each of them at least
 _REPEAT_WORDS = 3  # words; shorter texts may stand twice ("Yes", a price)
 # Cross-validated word F1 is 0.877 for 0, 0.5 and 0.8 alike; a long article keeps its end only with a large share.
 _SIBLING_SHARE = 0.8
@@ -84,25 +81,6 @@ def agree_among_siblings(layout: Layout, p: Floats, f: Frame) -> Floats:
     weight = f.words + 0.1  # blocks without a word count a little
     mean = np.bincount(group, p * weight) / np.bincount(group, weight)
     return np.asarray((1.0 - _SIBLING_SHARE) * p + _SIBLING_SHARE * mean[group])
-
-
-def fill_gaps(layout: Layout, keep: npt.NDArray[np.bool_], p: Floats, f: Frame) -> npt.NDArray[np.bool_]:
-    """Keep the few short blocks that stand between kept ones ("Step 2", a cell's heading), and code between them.
-
-    Cross-validated word F1 on WCXB is the same with and without; pages of other languages lose fewer words.
-    """
-    out = keep.copy()
-    kept = np.flatnonzero(keep)
-    code = (np.array(layout.b_context, np.int64) & voc.PRE != 0) & (np.array(layout.b_link, np.int64) == 0)
-    code[: kept[0]] = code[kept[-1] :] = False
-    out |= code & (p >= _GAP_LEAST)
-    words = prefix(f.words)
-    for before in np.flatnonzero((np.diff(kept) > 1) & (np.diff(kept) <= _GAP_BLOCKS + 1)):
-        first, end = int(kept[before]) + 1, int(kept[before + 1])
-        links = sum(layout.b_link[first:end]) / max(1.0, float(f.chars[first:end].sum()))
-        if words[end] - words[first] <= _GAP_WORDS and links < _GAP_LINKS and p[first:end].min() >= _GAP_LEAST:
-            out[first:end] = True
-    return out
 
 
 def drop_repeats(layout: Layout, keep: npt.NDArray[np.bool_], words: Floats) -> npt.NDArray[np.bool_]:
@@ -145,10 +123,11 @@ def image_probabilities(layout: Layout, p: Floats, words: Floats, reach: int = 1
 def choose_images(layout: Layout, p: Floats, keep: npt.NDArray[np.bool_], f: Frame) -> npt.NDArray[np.bool_]:
     """The pictures whose surroundings are content.
 
-    A picture's score is the mean of three: probability of the 12 words on each side, share of kept words among the 40
-    on each side, and mean probability around all pictures that stand in the same kind of place. Inside the main
-    element, and outside menus, less is asked of it, and least of one that declares a size worth looking at (an
-    infobox's, a plate's). One with a caption is content wherever it stands in the main element.
+    A picture's score is the mean of four: the probability of the 12 words on each side and the share of them that is
+    kept, each around itself and around all pictures that stand in the same kind of place. It is held against the mean
+    probability of the kept words, since a page of cards is never as certain as an article. Inside the main element,
+    and outside menus, less is asked of it, and least of one that declares a size worth looking at (an infobox's, a
+    plate's). One with a caption is content wherever it stands in the main element.
 
     Args:
         layout: the page.
@@ -159,21 +138,31 @@ def choose_images(layout: Layout, p: Floats, keep: npt.NDArray[np.bool_], f: Fra
     if not layout.images:
         return np.zeros(0, np.bool_)
     around = image_probabilities(layout, p, f.words)
-    kept = image_probabilities(layout, keep.astype(np.float64), f.words, _WIDE_REACH)
+    kept = image_probabilities(layout, keep.astype(np.float64), f.words)
     place = _places(layout)
-    alike = (np.bincount(place, around) / np.bincount(place))[place]
-    score = (around + kept + alike) / 3.0
+    alike = (np.bincount(place, around + kept) / np.bincount(place))[place]
+    score = (around + kept + alike) / 4.0
+    sure = float((p * f.words)[keep].sum() / max(1.0, f.words[keep].sum()))
     inside, template = _standing(layout, p, f)
     large = np.array([_declares_large(image.raw) for image in layout.images], np.bool_)
     single = np.bincount(place)[place] <= _SINGLE
     furniture = np.array([bool(_FURNITURE.search(_file_name(image.raw))) for image in layout.images], np.bool_)
-    least = np.where(inside, np.where(large, _LEAST_LARGE, _LEAST_INSIDE), _LEAST_OUTSIDE)
+    least = np.where(inside, np.where(large, _LEAST_LARGE, _LEAST_INSIDE * sure), _LEAST_OUTSIDE * sure)
     captioned = np.array([bool(caption_blocks(layout, image)) for image in layout.images], np.bool_)
     chosen = (score >= least) | (inside & captioned) | (large & single & ~template & (around >= _LEAST_SINGLE))
     blocks = np.flatnonzero(keep)
     position = np.array([image.position for image in layout.images], np.int64)
     between = (position > blocks[0]) & (position <= blocks[-1]) if len(blocks) else np.zeros(len(position), np.bool_)
-    return np.asarray(chosen & (between | ~furniture))
+    return _with_neighbours(layout, np.asarray(chosen & (between | ~furniture)), template)
+
+
+def _with_neighbours(
+    layout: Layout, chosen: npt.NDArray[np.bool_], template: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.bool_]:
+    """The chosen pictures and those beside them: what one element outside menus holds (a gallery) stays together."""
+    group = np.unique([image.element for image in layout.images], return_inverse=True)[1]
+    share = (np.bincount(group, chosen) / np.bincount(group))[group]
+    return np.asarray(chosen | (~template & (share >= _SIDE_BY_SIDE)))
 
 
 def _places(layout: Layout) -> npt.NDArray[np.int64]:
@@ -206,11 +195,9 @@ def _standing(layout: Layout, p: Floats, f: Frame) -> tuple[npt.NDArray[np.bool_
     inside = np.zeros(len(layout.images), np.bool_)
     template = np.zeros(len(layout.images), np.bool_)
     for i, image in enumerate(layout.images):
+        template[i] = in_template(layout, image.element, words)
         element = image.element
         while element > 0:
-            if layout.e_flags[element] & voc.TEMPLATE:
-                share = (words[f.end[element]] - words[f.first[element]]) / max(1.0, words[-1])
-                template[i] |= bool(share < _TEMPLATE_SHARE)
             inside[i] |= element == main
             element = layout.e_parent[element]
         inside[i] |= main == 0

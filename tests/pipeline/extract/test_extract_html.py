@@ -124,6 +124,58 @@ def test_a_refrain_is_kept_and_copies_are_not(extractor: str) -> None:
     assert kept.count(refrain.strip()) == 2
 
 
+@pytest.mark.parametrize("extractor", EXTRACTORS)
+def test_a_page_of_logos_keeps_them_and_not_the_sites_own(extractor: str) -> None:
+    lines = "".join(
+        f"<img src=_images/{name}_logo.png alt={name}><p>The {name} one, {name}_logo.png, is 1561 pixels wide and 438 high.</p>"
+        for name in ("large", "plain", "powered", "tiny", "grey")
+    )
+    html = page(
+        "<div class=header><div class=logo><a href=/><img src=_static/site_logo.png alt=logo></a></div>"
+        "<a href=/help>Help contents</a> || <a href=/index>Reference index</a></div>"
+        f"<div class=body role=main><section><h2>Logos</h2><p>These logos are available for use in your own projects. "
+        f"Please put them up wherever you see fit. {LONG}</p><div class='fullwidth container'>{lines}</div>"
+        "<p>There is a higher resolution layered image available <a href=/hi>here</a>.</p></section></div>"
+        "<div class=footer>Copyright 2000-2020</div>"
+    )
+    found = extract_html(html, URL, options=ExtractOptions(extractor=extractor))
+    kept = [n.url for n in found.nodes if n.kind == "image"]
+    assert kept == [
+        f"http://example.org/a/_images/{name}_logo.png" for name in ("large", "plain", "powered", "tiny", "grey")
+    ]
+
+
+def test_a_table_between_paragraphs_is_kept_whole() -> None:
+    rows = "".join(
+        f"<tr><th>{name}</th><td><a href=/{name}>{name}</a></td><td>{i * 7}</td></tr>"
+        for i, name in enumerate(("Auckland", "Hamilton", "Tauranga", "Napier", "Dunedin"))
+    )
+    body = "".join(f"<p>{i} {LONG * 2}</p>" for i in range(4))
+    found = extract_html(page(f"<main>{body}<table>{rows}</table>{body.upper()}</main>"), URL)
+    kept = " ".join(t or "" for t in (n.text for n in found.nodes)).split()
+    assert {"Auckland", "Hamilton", "Tauranga", "Napier", "Dunedin", "28"} <= set(kept)
+
+
+@pytest.mark.parametrize("extractor", EXTRACTORS)
+def test_a_note_that_only_points_elsewhere_is_dropped(extractor: str) -> None:
+    html = article(
+        "<div role=note>Main article: <a href=/h>History of the harbour</a></div>"
+        f"<p>{LONG} one</p><div role=note>Note well: {LONG * 2}</div>"
+    )
+    kept = " ".join(n.text or "" for n in extract_html(html, URL, options=ExtractOptions(extractor=extractor)).nodes)
+    assert "Main article" not in kept and "Note well" in kept
+
+
+@pytest.mark.parametrize("extractor", EXTRACTORS)
+def test_a_frame_closed_like_an_empty_tag_does_not_swallow_the_page(extractor: str) -> None:
+    frame = (
+        '<noscript><iframe src="https://tags.example/ns.html" height="0" width="0" style="display:none"/></noscript>'
+    )
+    html = page(f"{frame}<article><h1>Harbour</h1>{''.join(f'<p>{i} {LONG * 2}</p>' for i in range(5))}</article>")
+    found = extract_html(html, URL, options=ExtractOptions(extractor=extractor))
+    assert sum("The harbour was rebuilt" in (n.text or "") for n in found.nodes) == 5
+
+
 def test_the_hundredth_paragraph_is_worth_the_first() -> None:
     body = "".join(f"<p>{i} {LONG * 2}</p><div class=ad-slot>Advertisement</div>" for i in range(120))
     nodes = extract_html(page(f"<main><div class=post>{body}</div></main>"), URL).nodes
