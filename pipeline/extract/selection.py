@@ -17,7 +17,7 @@ from plait.pipeline.extract.segment import Layout
 # Least scores of a picture, as shares of the mean probability of the kept words: what is certain on an article is more
 # than what is likely on a page of cards. Chosen between WCXB (cross-validated) and the Readability pages; on WCXB
 # single pages with 180 pictures move the image F1 by 0.01, so that no third digit is to be read into them.
-_LEAST_INSIDE = 0.58
+_LEAST_INSIDE = 0.5
 _LEAST_OUTSIDE = 0.75
 _LEAST_LARGE = 0.2  # not a share
 _LEAST_SINGLE = 0.2  # of the words around a large picture that has the kind of place nearly for itself; not a share
