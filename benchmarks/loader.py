@@ -115,7 +115,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--workers", type=int, nargs="*", default=[0, 1, 2])
     parser.add_argument("--systems", nargs="*", default=list(SYSTEMS), choices=SYSTEMS)
-    kinds = ("documents", "images", "efficiency", "resume", "memory", "shuffle")
+    kinds = ("documents", "images", "efficiency", "crossing", "resume", "memory", "shuffle")
     parser.add_argument("--only", nargs="*", default=list(kinds), choices=kinds)
     parser.add_argument("--cold", action="store_true")
     given = parser.parse_args()
@@ -132,7 +132,7 @@ def main() -> None:
         runs += [("ceiling", name, 0, True) for name in DECODERS]
     if "efficiency" in given.only:
         runs += [("efficiency", "plait", workers, True) for workers in given.workers]
-    runs += [(kind, "plait", 0, True) for kind in ("resume", "memory", "shuffle") if kind in given.only]
+    runs += [(kind, "plait", 0, True) for kind in ("crossing", "resume", "memory", "shuffle") if kind in given.only]
     found: Found = {}
     missing: dict[str, str] = {}
     for repeat in range(given.repeats):

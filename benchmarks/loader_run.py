@@ -101,6 +101,35 @@ def efficiency(corpus: Path, workers: int, seconds: float) -> dict[str, float]:
     return {"images/CPU-s": loaded, "decoding alone, images/CPU-s": alone, "share": loaded / alone}
 
 
+def crossing() -> dict[str, float]:
+    """CPU ms of both processes for each picture of 224 x 224 that one worker sends, as a `Batch` and as a list."""
+    import numpy as np
+    from torch.utils.data import DataLoader, IterableDataset
+
+    from plait.loader import Batch
+
+    class Made(IterableDataset):
+        def __iter__(self) -> object:
+            pixels = np.random.default_rng(0).integers(0, 255, (80, SIDE, SIDE, 3), dtype=np.uint8)
+            while True:
+                for number in range(40):
+                    yield ["text " * 100, pixels[2 * number], pixels[2 * number + 1]]
+
+    streams = {
+        name: iter(DataLoader(Made(), batch_size=32, num_workers=1, collate_fn=collate))
+        for name, collate in (("Batch", Batch), ("list", list))
+    }
+    taken: dict[str, list[float]] = {name: [] for name in streams}
+    for turn in range(7):
+        for name, stream in streams.items():
+            begin = cpu_seconds()
+            for _ in range(12):
+                next(stream)
+            if turn:
+                taken[name].append((cpu_seconds() - begin) / (12 * 64) * 1000)
+    return {f"{name}, ms": statistics.median(times) for name, times in taken.items()}
+
+
 def _dataset(corpus: Path) -> object:
     from plait.loader import Corpus, InterleavedDataset, Order, Resize, SampleRecipe, Source
 
@@ -195,7 +224,7 @@ def shuffle(corpus: Path) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("rate", "ceiling", "efficiency", "resume", "memory", "shuffle"))
+    parser.add_argument("what", choices=("rate", "ceiling", "efficiency", "crossing", "resume", "memory", "shuffle"))
     parser.add_argument("corpus", type=Path)
     parser.add_argument("system", nargs="?", default="plait")
     parser.add_argument("--workers", type=int, default=0)
@@ -207,6 +236,7 @@ def main() -> None:
         "rate": lambda: rate(given.corpus, given.system, given.workers, given.decode, given.seconds),
         "ceiling": lambda: ceiling(given.corpus, given.system, given.seconds),
         "efficiency": lambda: efficiency(given.corpus, given.workers, given.seconds),
+        "crossing": crossing,
         "resume": lambda: resume(given.corpus),
         "memory": lambda: memory(given.corpus),
         "shuffle": lambda: shuffle(given.corpus),
