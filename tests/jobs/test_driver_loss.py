@@ -55,8 +55,8 @@ def s3(archives: Path) -> Iterator[BadS3]:
 
 
 @pytest.fixture(scope="module")
-def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], list[str]]]:
-    """What the command line says to use each engine; clusters start when they are asked for."""
+def engines(s3: BadS3, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], list[str]]]:
+    """What the command line says to use each engine; clusters start when they are asked for, with the store's keys."""
     with contextlib.ExitStack() as stack:
         started: dict[str, list[str]] = {"local": ["--workers", "2"]}
 
