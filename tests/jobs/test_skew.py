@@ -12,7 +12,7 @@ import pytest
 from plait.dedup.keys import KEYS
 from plait.jobs.local import LocalEngine
 from plait.jobs.store import Store
-from plait.jobs.units.dedup import LATEST
+from plait.jobs.units.dedup import KEYED, LATEST
 from plait.jobs.work import Shuffle, Source, Stage
 from plait.schemas.receipts import Output
 
@@ -56,7 +56,7 @@ def test_a_key_of_a_million_documents_is_one_stream(tmp_path: Path) -> None:
     engine = LocalEngine(store, 1)
     try:
         done = engine.shuffle(
-            Shuffle(stage, (Source(tuple(outputs)),), KEYS, ("text_key", *LATEST)), lambda receipt: None
+            Shuffle(stage, (Source(tuple(outputs)),), KEYED, ("text_key", "side", *LATEST)), lambda receipt: None
         )
     finally:
         engine.close()
