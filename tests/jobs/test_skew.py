@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from plait.dedup.documents import NEW
 from plait.dedup.keys import KEYS
 from plait.jobs.local import LocalEngine
 from plait.jobs.store import Store
@@ -56,7 +57,7 @@ def test_a_key_of_a_million_documents_is_one_stream(tmp_path: Path) -> None:
     engine = LocalEngine(store, 1)
     try:
         done = engine.shuffle(
-            Shuffle(stage, (Source(tuple(outputs)),), KEYED, ("text_key", "side", *LATEST)), lambda receipt: None
+            Shuffle(stage, (Source(tuple(outputs), NEW),), KEYED, ("text_key", "side", *LATEST)), lambda receipt: None
         )
     finally:
         engine.close()
