@@ -2,7 +2,7 @@
 
     python benchmarks/scale.py
     python benchmarks/scale.py --units 90000 --workers 2000 --mean-s 1100 --node-mtbf-h 400
-    python benchmarks/scale.py --page-ms 20      what a month costs at this rate is printed last (`Month`)
+    python benchmarks/scale.py --page-ms 44      what a month costs at this rate is printed last (`Month`)
 
 
 One stage of independent units (an archive each) is drawn from the durations given and run by a list of workers, as an
@@ -140,11 +140,12 @@ class Month:
         text_share: of the pages that the text rules keep (OmniCorpus, figure 2).
         near_share: of the pages that deduplication leaves (the same).
         images: of the documents that are left (the same: 2.97 a document at the end, 60% kept by the image filters).
-        page_ms: of CPU a page, reading to keys (`benchmarks/engines.py build`).
+        page_ms: of CPU a page, reading to keys (`benchmarks/engines.py build --pages 1200`, busy cores).
         document_bytes: that extraction writes for a page that the text rules keep (the same).
         key_bytes: that deduplication is given for each (the same).
-        dedup_rate: documents a CPU second through all steps of deduplication (`benchmarks/dedup.py scale`).
-        image_ms: of CPU a picture, decoding, hashes, scores (`benchmarks/images.py hashes`).
+        dedup_rate: documents a CPU second through all steps of deduplication (`benchmarks/dedup.py growth`: 118 µs,
+            signatures too, the slower of two runs at a million).
+        image_ms: of CPU a picture, decoding, hashes, scores (`benchmarks/images.py hashes --count 60`).
         image_bytes: of one; assumed.
         shard_rate: documents a CPU second, assembled and written (`benchmarks/shards.py`).
         clip_rate: pictures a second and GPU (OmniCorpus, figure 2).
@@ -158,11 +159,11 @@ class Month:
     text_share: float = 0.106
     near_share: float = 0.011
     images: float = 131e6
-    page_ms: float = 20.0
-    document_bytes: float = 6_200.0
-    key_bytes: float = 267.0
-    dedup_rate: float = 1_000.0
-    image_ms: float = 10.0
+    page_ms: float = 44.0
+    document_bytes: float = 4_400.0
+    key_bytes: float = 170.0
+    dedup_rate: float = 8_500.0
+    image_ms: float = 2.0
     image_bytes: float = 100e3
     shard_rate: float = 1_183.0
     clip_rate: float = 113.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ import pyarrow as pa
 from plait.filters.recipe import Recipe
 from plait.filters.sections import MinHash
 from plait.jobs import merging
+from plait.jobs.archive_units import archive_unit, by_archive
 from plait.jobs.clip import ClipPlan, ClipStages
 from plait.jobs.clip_stored import StoredStages
 from plait.jobs.dedup_stages import DedupStages, Stored
@@ -20,7 +21,7 @@ from plait.jobs.fetching import FetchPlan
 from plait.jobs.packs import after, pack_unit, packs_of
 from plait.jobs.picking import Picked
 from plait.jobs.progress import Watcher
-from plait.jobs.settings import archive_param, recipe_param
+from plait.jobs.settings import recipe_param
 from plait.jobs.store import Store
 from plait.jobs.units import clusters, fetch, images, order
 from plait.jobs.units.pictures import nsfw_identity, on_device
@@ -208,7 +209,7 @@ class Flow:
     def _extract(self) -> list[Receipt]:
         params = {**self._text_params(), **self._suppressing()}
         stage = self._stage("extract", "extract:extract_archive", params, guarded=True)
-        done = self._units(stage, [self._archive_unit(archive) for archive in self.archives])
+        done = self._units(stage, [archive_unit(archive, self.picked) for archive in self.archives])
         revisits = tables(done, "revisits")
         if not revisits:
             return done
@@ -216,32 +217,7 @@ class Flow:
         sources = (Source(tuple(tables(done, "answers")), 0), Source(tuple(revisits), 1))
         resolved = self._shuffle(Shuffle(resolve, sources, ANSWER, ANSWER_ORDER))
         again = self._stage("extract_revisits", "extract:extract_revisits", params, guarded=True)
-        return [*done, *resolved, *self._units(again, self._by_archive(resolved, "pages"))]
-
-    def _archive_unit(self, archive: Archive) -> Unit:
-        payload: dict[str, Json] = {"archive": archive_param(archive)}
-        if self.picked is None:
-            return Unit((archive.id, archive.name), archive.name, payload)
-        inputs = (archive.id, archive.name, self.picked.digests[archive.id])
-        return Unit(inputs, archive.name, payload | self.picked.payload(archive))
-
-    def _by_archive(self, receipts: Iterable[Receipt], table: str) -> list[Unit]:
-        """A unit for each archive that the rows of a table name: receipts count them."""
-        files: dict[str, list[Output]] = {}
-        for receipt in receipts:
-            for name in receipt.books.seen:
-                if name.startswith("archive_") and name != "archive_bytes":
-                    files.setdefault(name.removeprefix("archive_"), []).extend(receipt.tables(table))
-        units = []
-        for archive in self.archives:
-            if archive.id in files:
-                outputs = sorted(files[archive.id], key=lambda output: output.path)
-                payload: dict[str, Json] = {
-                    "archive": archive_param(archive),
-                    "paths": [output.path for output in outputs],
-                }
-                units.append(Unit((archive.id, *(output.sha256 for output in outputs)), archive.name, payload))
-        return units
+        return [*done, *resolved, *self._units(again, by_archive(self.archives, resolved, "pages"))]
 
     def _deduplication(self) -> DedupStages:
         return DedupStages(self.recipe.dedup, self.stored, self._stage, self._units, self._shuffle, self._one)
@@ -322,7 +298,7 @@ class Flow:
         once = self._stage("wanted", "images:list_wanted")
         listed = self._shuffle(Shuffle(once, (Source(tuple(wanted)),), images.WANTED, images.WANTED_ORDER))
         acquire = self._stage("acquire", "images:acquire", {"recipe": recipe_param(self.recipe, stage="images")})
-        return packs_of(self._units(acquire, self._by_archive(listed, "wanted")))
+        return packs_of(self._units(acquire, by_archive(self.archives, listed, "wanted")))
 
     def _fetch(self, urls: list[Output]) -> list[Unit]:
         """Every URL that no archive answers once, in packs; a unit to score each."""

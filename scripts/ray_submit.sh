@@ -15,6 +15,7 @@ here=$(cd "$(dirname "$0")/.." && pwd)
 python=${PYTHON:-$here/.venv/bin/python}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+rm -rf "$here/build/lib" # of an earlier wheel: what has gone since would be packed again
 "$python" -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir "$work" "$here"
 # Unpacked: Ray would install a wheel with all its dependencies anew on each node, over those that are there.
 "$python" -m zipfile -e "$work"/plait-*.whl "$work/wheel"
