@@ -10,13 +10,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import compress, repeat
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from plait.filters import characters
 from plait.filters.signs import signs
-from plait.filters.vocabulary import ALPHABETIC, PUNCTUATION, SYMBOLIC, TERMINAL, Vocabulary, Words, vocabulary
+from plait.filters.vocabulary import Vocabulary, vocabulary
+from plait.filters.word_table import ALPHABETIC, PUNCTUATION, SYMBOLIC, TERMINAL, Words
 
 
 def sums(values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
@@ -46,7 +49,7 @@ class Lines:
     gap: np.ndarray
     words_with: Vocabulary
     _words: list[Words] = field(default_factory=list, repr=False)
-    _classes: list[np.ndarray] = field(default_factory=list, repr=False)
+    _classes: dict[int, np.ndarray] = field(default_factory=dict, repr=False)
     _signs: list[np.ndarray] = field(default_factory=list, repr=False)
 
     @property
@@ -56,18 +59,18 @@ class Lines:
             self._words.append(self.words_with.encode(self.texts))
         return self._words[0]
 
-    @property
-    def classes(self) -> np.ndarray:
-        """Characters of every line by class: int64 (lines, classes), columns as in `plait.filters.characters`."""
-        if not self._classes:
-            self._classes.append(characters.class_counts(self.texts))
-        return self._classes[0]
+    def of_class(self, flag: int) -> np.ndarray:
+        """Characters of every line of a class of `plait.filters.characters`: int64."""
+        group, place = characters.group_of(flag)
+        if group not in self._classes:
+            self._classes[group] = characters.class_counts(self.texts, group)
+        return self._classes[group][:, place]
 
     @property
     def signs(self) -> np.ndarray:
         """Signs of boilerplate of every line by itself, as sets of bits (`plait.filters.signs`): int64."""
         if not self._signs:
-            self._signs.append(signs(self.texts))
+            self._signs.append(signs(self.texts, self.words.hints))
         return self._signs[0]
 
     @cached_property
@@ -81,19 +84,22 @@ class Lines:
         return np.fromiter((not text.isspace() for text in self.texts), bool, len(self.texts))
 
     @cached_property
-    def lowered(self) -> list[str]:
-        """The lines in lower case."""
-        return [text.lower() for text in self.texts]
+    def _lowered(self) -> str:
+        return "\n".join(self.texts).lower()
+
+    def saying(self, *phrases: str) -> list[str]:
+        """The lines in lower case; none where no line of the batch has one of some phrases in lower case."""
+        return self._lowered.split("\n") if any(phrase in self._lowered for phrase in phrases) else []
 
     def take(self, kept: np.ndarray, gap: np.ndarray) -> Lines:
         """The lines that a mask keeps, with what was computed for them."""
-        texts = [text for text, keep in zip(self.texts, kept.tolist(), strict=True) if keep]
+        texts = list(compress(self.texts, kept.tolist()))
         return Lines(
             texts,
             gap,
             self.words_with,
             [words.take(kept) for words in self._words],
-            [classes[kept] for classes in self._classes],
+            {group: classes[kept] for group, classes in self._classes.items()},
             [found[kept] for found in self._signs],
         )
 
@@ -106,18 +112,25 @@ class Lines:
             gap: int32, line feeds before every line of the result.
         """
         known = len(self.texts)
-        texts = [self.texts[place] if place < known else fresh[place - known] for place in order.tolist()]
-        words = [have.joined(self.words_with.encode(fresh)).select(order) for have in self._words]
-        classes = [np.concatenate([have, characters.class_counts(fresh)])[order] for have in self._classes]
-        found = [np.concatenate([have, signs(fresh)])[order] for have in self._signs]
+        texts = list(map([*self.texts, *fresh].__getitem__, order.tolist()))
+        joined = [have.joined(self.words_with.encode(fresh)) for have in self._words]
+        words = [have.select(order) for have in joined]
+        classes = {
+            group: np.concatenate([have, characters.class_counts(fresh, group)])[order]
+            for group, have in self._classes.items()
+        }
+        found = [
+            np.concatenate([have, signs(fresh, now.hints[known:])])[order]
+            for have, now in zip(self._signs, joined, strict=False)  # signs are known only where words are
+        ]
         return Lines(texts, gap, self.words_with, words, classes, found)
 
     def merged(self, other: Lines, order: np.ndarray) -> Lines:
         """Lines picked from these and from others, counted on from these; what both have computed is kept."""
-        known = len(self.texts)
-        texts = [self.texts[p] if p < known else other.texts[p - known] for p in order.tolist()]
+        texts = list(map([*self.texts, *other.texts].__getitem__, order.tolist()))
         words = [a.joined(b).select(order) for a, b in zip(self._words, other._words, strict=False)]
-        classes = [np.concatenate([a, b])[order] for a, b in zip(self._classes, other._classes, strict=False)]
+        both = self._classes.keys() & other._classes.keys()
+        classes = {group: np.concatenate([self._classes[group], other._classes[group]])[order] for group in both}
         found = [np.concatenate([a, b])[order] for a, b in zip(self._signs, other._signs, strict=False)]
         return Lines(texts, np.concatenate([self.gap, other.gap])[order], self.words_with, words, classes, found)
 
@@ -165,8 +178,8 @@ class TextBatch:
         return sums(per_line, self.offsets)
 
     def count_lines(self, hits: Sequence[bool]) -> np.ndarray:
-        """Lines of every unit for which a list says True."""
-        return self.total(np.fromiter(hits, bool, len(self.lines.texts)))
+        """Lines of every unit for which a list says True; an empty list says it of none."""
+        return self.total(np.fromiter(hits or repeat(False), bool, len(self.lines.texts)))
 
     @cached_property
     def unit(self) -> np.ndarray:
@@ -236,25 +249,25 @@ class TextBatch:
     @cached_property
     def words(self) -> np.ndarray:
         """Words of every unit that are more than punctuation."""
-        return self.total_words((self.lines.words.flags & SYMBOLIC) == 0)
+        return self.total_words(~self.lines.words.flagged(SYMBOLIC))
 
     @cached_property
     def word_chars(self) -> np.ndarray:
         """Characters of those words."""
         words = self.lines.words
-        return self.total_words(np.where((words.flags & SYMBOLIC) == 0, words.length, 0))
+        return self.total_words(np.where(words.flagged(SYMBOLIC), 0, words.length))
 
     @cached_property
     def alphabetic_words(self) -> np.ndarray:
         """Words of every unit with a letter."""
-        return self.total_words((self.lines.words.flags & ALPHABETIC) != 0)
+        return self.total_words(self.lines.words.flagged(ALPHABETIC))
 
     @cached_property
     def line_sentences(self) -> np.ndarray:
         """Sentences of every line: int64; a sentence begins at the first word after a terminal mark."""
         words = self.lines.words
-        terminal = (words.flags & TERMINAL) != 0
-        ordinary = np.flatnonzero((words.flags & (TERMINAL | PUNCTUATION)) == 0)
+        terminal = words.flagged(TERMINAL)
+        ordinary = np.flatnonzero(~words.flagged(TERMINAL | PUNCTUATION))
         line = np.repeat(np.arange(len(self.lines.texts)), np.diff(words.offsets))[ordinary]
         ended = np.concatenate([[0], np.cumsum(terminal)])
         before = ended[ordinary]
@@ -267,7 +280,7 @@ class TextBatch:
 
     def of_class(self, flag: int) -> np.ndarray:
         """Characters of every unit of a class of `plait.filters.characters`."""
-        return self.total(self.lines.classes[:, flag.bit_length() - 1])
+        return self.total(self.lines.of_class(flag))
 
 
 @dataclass(frozen=True)
@@ -366,7 +379,7 @@ class DocumentBatch:
     @cached_property
     def is_image(self) -> np.ndarray:
         """Whether a node is an image: bool, of all nodes."""
-        return np.asarray([kind == "image" for kind in self.nodes.field("kind").to_pylist()], bool)
+        return np.asarray(pc.fill_null(pc.equal(self.nodes.field("kind"), "image"), False))
 
     @cached_property
     def document_of_node(self) -> np.ndarray:

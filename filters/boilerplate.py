@@ -27,7 +27,10 @@ def _signs(text: TextBatch) -> np.ndarray:
         kept = np.zeros(len(text), np.int64)
         kept[single] = text.lines.signs[text.offsets[:-1][single]]
         others = np.flatnonzero(text.line_count > 1)
-        kept[others] = signs([text.texts[place] for place in others.tolist()])
+        if len(others):
+            hints = np.bitwise_or.reduceat(text.lines.words.hints, text.offsets[:-1][text.line_count > 0])
+            hints = hints[np.cumsum(text.line_count > 0)[others] - 1]
+            kept[others] = signs([text.texts[place] for place in others.tolist()], hints)
         text.__dict__["_signs"] = kept
     return np.asarray(kept)
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 from plait.filters import characters
 from plait.filters.batch import TextBatch, ratio
 from plait.filters.score import Score, of_text
-from plait.filters.vocabulary import UPPER
+from plait.filters.word_table import UPPER
 
 
 def alpha_ratio(text: TextBatch) -> np.ndarray:
@@ -69,7 +69,7 @@ def alpha_word_ratio(text: TextBatch) -> np.ndarray:
 
 def upper_word_ratio(text: TextBatch) -> np.ndarray:
     """Share of words, more than punctuation, that are all in capitals and longer than one letter."""
-    return ratio(text.total_words((text.lines.words.flags & UPPER) != 0), text.words)
+    return ratio(text.total_words(text.lines.words.flagged(UPPER)), text.words)
 
 
 _FLOAT = pa.float64()

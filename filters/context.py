@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from plait.filters.batch import DocumentBatch
 from plait.filters.score import Score, of_documents
 
-_HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
+_HEADINGS = pa.array(["h1", "h2", "h3", "h4", "h5", "h6"])
 _FAR = 1 << 40
 
 
@@ -19,19 +20,16 @@ def tag(documents: DocumentBatch) -> pa.Array:
 
 def heading(documents: DocumentBatch) -> pa.Array:
     """Whether the text node is a heading."""
-    return pa.array([name in _HEADINGS for name in tag(documents).to_pylist()], pa.bool_())
+    return pc.is_in(tag(documents), value_set=_HEADINGS)
 
 
 def empty_heading(documents: DocumentBatch) -> pa.Array:
     """Whether the text node is a heading and the next node of its document a heading of the same level. OmniCorpus."""
-    tags = documents.nodes.field("tag").to_pylist()
+    level = pc.fill_null(pc.index_in(documents.nodes.field("tag"), value_set=_HEADINGS), -1).to_numpy()
     owner = documents.document_of_node
-    found = []
-    for place in documents.text_nodes.tolist():
-        after = place + 1
-        same = after < len(tags) and owner[after] == owner[place] and tags[after] == tags[place]
-        found.append(bool(same and tags[place] in _HEADINGS))
-    return pa.array(found, pa.bool_())
+    same = np.zeros(len(level), bool)
+    same[:-1] = (level[:-1] >= 0) & (level[1:] == level[:-1]) & (owner[1:] == owner[:-1])
+    return pa.array(same[documents.text_nodes])
 
 
 def nodes_after(documents: DocumentBatch) -> pa.Array:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from plait.filters.batch import DocumentBatch, Lines, sums
+from plait.filters.chunks import ramps
 from plait.filters.edits import DOCUMENT_EDITS, EDITS
 
 
@@ -90,21 +91,27 @@ def keep_nodes(documents: DocumentBatch, kept: np.ndarray) -> DocumentBatch:
 def _edited(documents: DocumentBatch, texts: list[str], edits: Sequence[str]) -> list[int]:
     """Applies edits by name to the text nodes' texts, in place; how many text nodes each changed."""
     changes: list[int] = []
-    offsets = documents.text_node_offsets.tolist()
     for name in edits:
-        new = list(texts)
+        count = 0
         if name in EDITS:
             edit = EDITS[name]
-            for place in edit.places(texts):
-                new[place] = edit.apply(texts[place])
+            places = edit.places(texts)
+            fresh = [edit.apply(texts[place]) for place in places]
         else:
-            tags = documents.nodes.field("tag").take(pa.array(documents.text_nodes)).to_pylist()
-            for low, high in pairwise(offsets):
-                places = [place for place in range(low, high) if tags[place] == "p" and texts[place]]
-                for place, text in zip(places, DOCUMENT_EDITS[name]([texts[p] for p in places]), strict=True):
-                    new[place] = text
-        changes.append(sum(map(ne, new, texts)))
-        texts[:] = new
+            tags = documents.nodes.field("tag").take(pa.array(documents.text_nodes))
+            paragraphs = np.flatnonzero(pc.fill_null(pc.equal(tags, "p"), False))
+            bounds = np.searchsorted(paragraphs, documents.text_node_offsets).tolist()
+            chosen = paragraphs.tolist()
+            places, fresh = [], []
+            for low, high in pairwise(bounds):
+                there = [place for place in chosen[low:high] if texts[place]]
+                places += there
+                fresh += DOCUMENT_EDITS[name]([texts[place] for place in there])
+        for place, text in zip(places, fresh, strict=True):
+            if text != texts[place]:
+                texts[place] = text
+                count += 1
+        changes.append(count)
     return changes
 
 
@@ -166,13 +173,6 @@ def apply_edits(documents: DocumentBatch, edits: Sequence[str]) -> tuple[Documen
     nodes = _with_texts(documents.nodes, pc.replace_with_mask(documents.nodes.field("text"), pa.array(edited), new))
     lines_now = old.rearranged(fresh, order, gap.astype(np.int32))
     return _cut(documents, nodes, node_stays, text_stays, offsets, lines_now), changes, touched
-
-
-def ramps(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Every start counted on: starts[0], starts[0] + 1 and so on, counts[0] of them, then starts[1]."""
-    ends = np.cumsum(counts)
-    steps = np.arange(int(ends[-1]) if len(ends) else 0)
-    return np.asarray(steps + np.repeat(starts - (ends - counts), counts))
 
 
 def select(documents: DocumentBatch, kept: np.ndarray) -> DocumentBatch:

@@ -7,9 +7,12 @@ whose text becomes blank is removed.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
+_SEPARATOR = "\0"  # in no mark
 _CITATION = re.compile(r"\[\d*\]|\[edit\]|\[citation needed\]")
 _URL = re.compile(r"(?:https?|ftp|file)://[^\s<>\"，。；！？]+|www\.[^\s<>\"，。；！？]+", re.IGNORECASE)
 _UNDERLINES = re.compile("_{15,}")
@@ -68,7 +71,7 @@ def trim_unfinished(texts: Sequence[str]) -> list[str]:
     """
     result = list(texts)
     for place, text in enumerate(result):
-        if any(part.rstrip().endswith(_FINISHED) for part in _sentences(text)):
+        if text.rstrip().endswith(_FINISHED) or any(p.rstrip().endswith(_FINISHED) for p in _sentences(text)):
             break
         result[place] = ""
     for place in range(len(result) - 1, -1, -1):
@@ -82,6 +85,22 @@ def trim_unfinished(texts: Sequence[str]) -> list[str]:
         if end:
             break
     return result
+
+
+def _bearers(marks: Sequence[str], texts: Sequence[str]) -> list[int]:
+    """Index of the texts with one of the marks in them, in order: one search a mark over all texts in a row."""
+    joined = _SEPARATOR.join(texts)
+    starts: list[int] | None = None
+    found: set[int] = set()
+    for mark in marks:
+        place = joined.find(mark)
+        while place >= 0:
+            if starts is None:
+                starts = list(accumulate((len(text) + 1 for text in texts), initial=0))
+            text = bisect_right(starts, place) - 1
+            found.add(text)
+            place = joined.find(mark, starts[text + 1])
+    return sorted(found)
 
 
 class NodeEdit(NamedTuple):
@@ -99,7 +118,7 @@ class NodeEdit(NamedTuple):
         """Index of the texts that it applies to, in order."""
         if not self.marks:
             return list(range(len(texts)))
-        return sorted({place for mark in self.marks for place, text in enumerate(texts) if mark in text})
+        return _bearers(self.marks, texts)
 
 
 EDITS: dict[str, NodeEdit] = {

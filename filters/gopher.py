@@ -45,7 +45,7 @@ def ellipsis_line_ratio(text: TextBatch) -> np.ndarray:
 
 def english_stop_words(text: TextBatch) -> np.ndarray:
     """How many of the eight words the, be, to, of, and, that, have, with occur. Gopher asks for 2."""
-    stop = text.lines.words.stop
+    stop = text.lines.words.table.stop[text.lines.words.codes]
     found = np.zeros(len(text), np.int64)
     full = np.flatnonzero(text.tokens)
     if len(full):

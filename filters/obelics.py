@@ -10,7 +10,7 @@ import pyarrow as pa
 from plait.filters.batch import TextBatch, ratio
 from plait.filters.characters import code_points
 from plait.filters.score import Score, of_text
-from plait.filters.vocabulary import HashSet, word_set
+from plait.filters.word_sets import HashSet, word_set
 
 _LENGTH = 10  # characters of an n-gram; OBELICS' configuration
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
@@ -54,7 +54,7 @@ def _mark_words() -> HashSet:
 
 def mark_ratio(text: TextBatch) -> np.ndarray:
     """Marks , ; : ? ! . per word or mark. OBELICS keeps 0.001 in a paragraph of 12 words, 0.03 in a document."""
-    return ratio(text.total_words(_mark_words().holds(text.lines.words.hash)), text.tokens)
+    return ratio(text.total_words(text.lines.words.among(_mark_words())), text.tokens)
 
 
 SCORES: tuple[Score, ...] = (

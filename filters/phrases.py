@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from plait.filters.batch import TextBatch, ratio
 from plait.filters.score import Score, of_text
-from plait.filters.vocabulary import TERMINAL_MARKS
+from plait.filters.word_table import TERMINAL_MARKS
 
 C4_ENDS = (".", "?", "!", '"', "'")
 POLICY = ("terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies")
@@ -24,7 +24,7 @@ SHORT_LINE = 30  # characters; FineWeb
 
 def lorem_ipsum(text: TextBatch) -> np.ndarray:
     """Whether the placeholder "lorem ipsum" stands in the text (any case). C4 and OmniCorpus drop the page."""
-    return text.count_lines(["lorem ipsum" in line for line in text.lines.lowered]) > 0
+    return text.count_lines(["lorem ipsum" in line for line in text.lines.saying("lorem ipsum")]) > 0
 
 
 def curly_bracket(text: TextBatch) -> np.ndarray:
@@ -34,14 +34,14 @@ def curly_bracket(text: TextBatch) -> np.ndarray:
 
 def javascript(text: TextBatch) -> np.ndarray:
     """Whether the word "javascript" stands in the text (any case). C4 drops the line."""
-    return text.count_lines(["javascript" in line for line in text.lines.lowered]) > 0
+    return text.count_lines(["javascript" in line for line in text.lines.saying("javascript")]) > 0
 
 
 def policy_phrase(text: TextBatch) -> np.ndarray:
     """Whether a line speaks of cookies, terms of use or a privacy policy. C4's code drops the line."""
     hits = [
         ("cookie" in line or "polic" in line or "terms of" in line) and _POLICY.search(line) is not None
-        for line in text.lines.lowered
+        for line in text.lines.saying("cookie", "polic", "terms of")
     ]
     return text.count_lines(hits) > 0
 

@@ -70,11 +70,19 @@ class Repetition:
         if not len(place):
             return result
         keys = self.keys(place, n)
+        # Where nothing repeats the first n-gram counts, once.
+        full = np.flatnonzero(np.diff(self.offsets) >= n)
+        result[full] = self.length(self.offsets[:-1][full], n) + n - 1
         order = np.argsort(keys)
         ordered = keys[order]
-        start = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
-        count = np.diff(np.concatenate([start, [len(ordered)]]))
-        first = np.minimum.reduceat(place[order], start)
+        same = np.concatenate([[False], ordered[1:] == ordered[:-1], [False]])
+        start = np.flatnonzero(same[1:] & ~same[:-1])  # of a run of equal keys, two at least
+        if not len(start):
+            return result
+        end = np.flatnonzero(same[:-1] & ~same[1:]) + 1
+        count = end - start
+        members = place[order[same[1:] | same[:-1]]]
+        first = np.minimum.reduceat(members, np.cumsum(count) - count)
         # Best: the highest count, then the earliest place.
         rank = (count << 32) + (np.int64(0xFFFFFFFF) - (first - self.offsets[:-1][self.unit[first]]))
         best = np.zeros(self.units, np.int64)

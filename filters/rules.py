@@ -13,7 +13,8 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from plait.filters.conditions import And, Columns, Compare, Condition, Leaf, Name, Not, Or, names, parse, verdict
+from plait.filters.conditions import And, Compare, Condition, Leaf, Name, Not, Or, names, parse
+from plait.filters.verdicts import Columns, verdict
 
 DOCUMENT_LANG = "document_lang"  # column with the document's language where ``lang`` is a line's or a node's
 SCOPES = ("line", "node", "document", "image", "pair")

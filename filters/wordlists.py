@@ -14,7 +14,8 @@ import pyarrow as pa
 
 from plait.filters.batch import TextBatch, ratio
 from plait.filters.score import Score, of_text
-from plait.filters.vocabulary import HashSet, unspaced, word_set
+from plait.filters.vocabulary import unspaced
+from plait.filters.word_sets import HashSet, word_set
 
 WITHOUT_SPACES = frozenset({"zh", "ja", "th", "lo", "km", "my", "bo"})
 
@@ -44,7 +45,6 @@ def _by_language(text: TextBatch, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Words of every unit that are in its language's list, and whether there is such a list."""
     langs = np.asarray(text.langs, dtype=object)
     counts, known = np.zeros(len(text), np.int64), np.zeros(len(text), bool)
-    unit_of_word = np.repeat(np.arange(len(text)), text.tokens)
     for language in dict.fromkeys(text.langs):
         chosen = np.asarray(langs == language, bool)
         if language in WITHOUT_SPACES:
@@ -58,9 +58,7 @@ def _by_language(text: TextBatch, name: str) -> tuple[np.ndarray, np.ndarray]:
         if not len(listed):
             continue
         known |= chosen
-        of_language = slice(None) if chosen.all() else chosen[unit_of_word]
-        hits = unit_of_word[of_language][listed.holds(text.lines.words.lower[of_language])]
-        counts += np.bincount(hits, minlength=len(text))
+        counts = np.where(chosen, text.total_words(text.lines.words.lower_among(listed)), counts)
     return counts, known
 
 
@@ -82,7 +80,8 @@ def flagged_distinct(text: TextBatch) -> np.ndarray:
         if pattern is not None:
             found[unit] = len({match[0] for match in pattern.finditer(text.texts[unit])})
         else:
-            codes = text.lines.words.lower[text.word_offsets[unit] : text.word_offsets[unit + 1]]
+            words = text.lines.words
+            codes = words.table.lower[words.codes[text.word_offsets[unit] : text.word_offsets[unit + 1]]]
             found[unit] = len(np.unique(codes[_hashed("flagged", language).holds(codes)]))
     return np.where(suspects == 1, 1, found)
 
@@ -100,7 +99,7 @@ def _spam_words() -> HashSet:
 
 def spam_word_ratio(text: TextBatch) -> np.ndarray:
     """Share of words of advertising and spam (plait's own list of 31 English words). OBELICS keeps less than 0.12."""
-    return ratio(text.total_words(_spam_words().holds(text.lines.words.lower)), text.words)
+    return ratio(text.total_words(text.lines.words.lower_among(_spam_words())), text.words)
 
 
 _FUNCTION_WORDS = ("the", "is", "are", "am", "to", "of", "and", "that", "have", "with")
@@ -113,7 +112,7 @@ def _function_words() -> HashSet:
 
 def english_function_words(text: TextBatch) -> np.ndarray:
     """Occurrences of the, is, are, am, to, of, and, that, have, with, as written. OmniCorpus asks for 2."""
-    return text.total_words(_function_words().holds(text.lines.words.hash))
+    return text.total_words(text.lines.words.among(_function_words()))
 
 
 _FLOAT = pa.float64()

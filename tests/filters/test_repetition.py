@@ -113,4 +113,5 @@ def test_memo_of_two_generations_forgets_and_finds_again():
             once, big = small.encode([text]), Vocabulary().encode([text])
             assert once.hash.tolist() == big.hash.tolist()
             assert once.length.tolist() == big.length.tolist()
-            assert once.flags.tolist() == big.flags.tolist()
+            assert once.table.flags[once.codes].tolist() == big.table.flags[big.codes].tolist()
+            assert once.hints.tolist() == big.hints.tolist()

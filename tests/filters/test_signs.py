@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from plait.filters import signs
 from plait.filters.pii import masked, masked_all
+from plait.filters.vocabulary import Vocabulary
 
 PIECES = [
     "Read more", "read next", "Call us at", "(212) 555-0123", "212-555-0123", "٣٤٥-٣٤٥-٣٤٥٦", "[PHONE]", "10:30 am",
@@ -29,7 +30,7 @@ def test_signs_are_those_of_each_text_by_itself(texts: list[str]):
     for text in texts:
         low, words = text.lower(), text.count(" ") + 1
         alone.append(sum(1 << bit for bit, s in enumerate(signs.SIGNS) if words <= s.limit and s.test(text, low)))
-    assert signs.signs(texts).tolist() == alone
+    assert signs.signs(texts, Vocabulary().encode(texts).hints).tolist() == alone
 
 
 def test_every_sign_is_found_in_a_text_that_has_it():
@@ -42,7 +43,8 @@ def test_every_sign_is_found_in_a_text_that_has_it():
         "bracketed": "(all of it\nis)", "reference_entry": "[3] A. Author.", "sponsor_or_reference": "Sponsored post",
         "site_phrase": "© us", "social_label": "Reddit",
     }  # fmt: skip
-    found = signs.signs(list(bearers.values())).tolist()
+    texts = list(bearers.values())
+    found = signs.signs(texts, Vocabulary().encode(texts).hints).tolist()
     for bit, (name, value) in enumerate(zip(bearers, found, strict=True)):
         assert signs.SIGNS[bit].name == name
         assert value >> bit & 1, name
