@@ -176,6 +176,9 @@ def base_of(page_url: str, base_href: str | None) -> str:
 
 def _body_licence(pieces: list[str]) -> str | None:
     """The link that the body marks as its licence, else the only Creative Commons licence that it links to."""
+    body = "<".join(pieces)
+    if "creativecommons.org/" not in body and 'rel="license' not in body:
+        return None  # nearly every page, for a tenth of the time of a look at each piece
     links: dict[str, None] = {}
     for piece in pieces:
         if "creativecommons.org/" in piece or 'rel="license' in piece:
