@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
@@ -31,12 +32,23 @@ _LAZY_SETS = (
     "imagesrcset",
     "data-set",
 )
+_UNRANKED = 100  # place of attributes that only end like these; the plain one comes after them
+_LAZY_RANK = {name: rank for rank, name in enumerate(_LAZY)}
+_SET_RANK = {name: rank for rank, name in enumerate(_LAZY_SETS)} | {"srcset": _UNRANKED + 1}
 # Names of files that stand in for a picture: the whole name but for sizes and words of the same kind.
 _PLACEHOLDER = re.compile(
     r"(?:^|[/_.\-])(?:blank|spacer|place-?holders?|transparent|pixel|1x1|1px|clear|loading|loader|spinner|lazy|lazyload|"
     r"lazy-?load(?:ing)?|gr[ea]y|dummy|default-?image|empty|preload(?:er)?|trans|b)"
     r"(?:[_.\-](?:\d+(?:x\d+)?|image|img|spinner|icon|placeholder|pixel|blank|gif|px|white|grey|gray|bg|small|large|animation|[0-9a-f]{6,}))*"
     r"\.(?:gif|png|svg|jpe?g|webp)(?:$|[?#])",
+    re.IGNORECASE,
+)
+# What such a name ends with, its last word: a look at it spares nearly every other URL the pattern.
+_FILE_END = re.compile(r"\.(?:gif|png|svg|jpe?g|webp)(?:$|[?#])", re.IGNORECASE)
+_PLACEHOLDER_END = re.compile(
+    r"blank|spacer|(?:place)?holders?|transparent|pixel|1x1|1px|clear|loading|loader|spinner|lazy|(?:lazy)?load|"
+    r"lazyloading|gr[ea]y|dummy|(?:default)?image|empty|preload(?:er)?|trans|b|"
+    r"\d+(?:x\d+)?|img|icon|gif|px|white|bg|small|large|animation|[0-9a-f]{6,}",
     re.IGNORECASE,
 )
 _EXTENSION = re.compile(r"\.(?:avif|bmp|gif|hei[cf]|jpe?g|jfif|png|webp|svg|tiff?)(?:$|[?#&])", re.IGNORECASE)
@@ -118,7 +130,7 @@ def _side(value: str | None) -> int | None:
     return int(match[1]) if match else None
 
 
-def declared_size(found: dict[str, str]) -> tuple[int | None, int | None]:
+def declared_size(found: Mapping[str, str]) -> tuple[int | None, int | None]:
     """Width and height that a tag declares, style before attributes, in CSS pixels; percentages say nothing."""
     width, height = _side(found.get("width")), _side(found.get("height"))
     style = found.get("style")
@@ -158,12 +170,27 @@ def is_placeholder(url: str) -> bool:
     """Does the URL say that it stands in for a picture that a script loads later?"""
     if url.startswith(("data:", "about:", "javascript:", "blob:")):
         return True
-    return bool(_PLACEHOLDER.search(url)) or "{" in url
+    if "{" in url:
+        return True
+    for match in _FILE_END.finditer(url):
+        end = match.start()
+        start = max(url.rfind(mark, 0, end) for mark in "/_.-") + 1
+        if _PLACEHOLDER_END.fullmatch(url, start, end):
+            return bool(_PLACEHOLDER.search(url))
+    return False
 
 
 def _plausible(value: str) -> bool:
     value = value.strip()
     return bool(value) and "{" not in value and "<" not in value and value[0] not in "[#" and len(value) < 4096
+
+
+def _ranked(names: Iterable[str], rank: Mapping[str, int], ending: str) -> list[str]:
+    """The names that have a rank, by it, and those that only have the ending; of these the page's order."""
+    found = [name for name in names if name in rank or name.endswith(ending)]
+    if len(found) > 1:
+        found.sort(key=lambda name: rank.get(name, _UNRANKED))
+    return found
 
 
 class SourceResolver:
@@ -193,8 +220,8 @@ class SourceResolver:
 
     def _ordered(self, candidates: list[Candidate], width: int | None) -> list[str]:
         best = best_candidate(candidates, self.target_width, width)
-        ordered = ([best] if best else []) + candidates
-        return [u for c in ordered if (u := resolve(self.base, c.url))]
+        ordered = dict.fromkeys(c.url for c in ([best] if best else []) + candidates)
+        return [u for url in ordered if (u := resolve(self.base, url))]
 
     def find(self, raw: str, sources: list[str], tag: str = "img") -> Source | None:
         """The picture's source, or None if every URL is a placeholder or cannot be resolved.
@@ -216,8 +243,8 @@ class SourceResolver:
         src = found.get("src", "")
         plain = src if src and _plausible(src) and not is_placeholder(src.strip()) else ""
         lazy = self._lazy(found)
-        for name in (*_LAZY_SETS, *(n for n in found if n.endswith("-srcset") and n not in _LAZY_SETS), "srcset"):
-            value = found.get(name)
+        for name in _ranked(found, _SET_RANK, "-srcset"):
+            value = found[name]
             if value and _plausible(value):
                 first = lazy[0] if lazy and name != "srcset" else plain
                 urls += self._srcset(value, width, Candidate(first, density=1.0) if first else None)
@@ -246,10 +273,10 @@ class SourceResolver:
                     candidates += [c for c in parse_srcset(value) if not is_placeholder(c.url)]
         return self._ordered(candidates, width), max((c.width for c in candidates), default=0)
 
-    def _lazy(self, found: dict[str, str]) -> list[str]:
+    def _lazy(self, found: Mapping[str, str]) -> list[str]:
         values: list[str] = []
-        for name in (*_LAZY, *(n for n in found if n.endswith("-src") and n not in _LAZY)):
-            value = found.get(name)
+        for name in _ranked(found, _LAZY_RANK, "-src"):
+            value = found[name]
             if not value:
                 continue
             if _WIDTH_TEMPLATE.search(value):
@@ -262,11 +289,11 @@ class SourceResolver:
             values.append(value)
         return values
 
-    def _template_width(self, found: dict[str, str]) -> int:
+    def _template_width(self, found: Mapping[str, str]) -> int:
         widths = sorted(int(w) for w in re.findall(r"\d{2,5}", found.get("data-widths", "")))
         return next((w for w in widths if w >= self.target_width), widths[-1] if widths else self.target_width)
 
-    def _other(self, found: dict[str, str], src: str) -> list[str]:
+    def _other(self, found: Mapping[str, str], src: str) -> list[str]:
         for name, value in found.items():
             if not name.startswith("data-") or not _plausible(value) or " " in value.strip():
                 continue

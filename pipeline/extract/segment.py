@@ -87,7 +87,7 @@ class Layout:
 def _clean(raw: str, preformatted: bool) -> str:
     """Text of a block as a reader sees it."""
     if "&" in raw:
-        raw = raw.replace("&nbsp;", "\xa0").replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+        raw = voc.unescaped(raw)
     if "\xad" in raw:
         raw = raw.replace("\xad", "")  # soft hyphens are not seen
     if preformatted:
@@ -134,7 +134,8 @@ def segment(pieces: list[str], *, max_depth: int, posters: bool, backgrounds: bo
     math_start = math_depth = -1
     math_opening = ""
     link_end = -2
-    void, inline, tag_context, flags_of = voc.VOID, voc.INLINE, voc.TAG_CONTEXT, voc.flags_of
+    ending = ""  # end tag of the current element
+    kinds, tag_context, flags_of = voc.KINDS, voc.TAG_CONTEXT, voc.flags_of
 
     def flush() -> None:
         nonlocal link_chars, links, inner, filled
@@ -157,133 +158,136 @@ def segment(pieces: list[str], *, max_depth: int, posters: bool, backgrounds: bo
             images.extend(pending)
             pending.clear()
 
+    # Most boundaries have nothing before them: what `flush` would reset is looked at before it is called.
     for number, piece in enumerate(pieces):
         head, _, text = piece.partition(">")
         if not head:
             continue
         if head[0] == "/":
-            name = head[1:]
             depth -= 1
             if skip:
-                if depth < skip:
-                    skip = 0
-                    if math_depth >= 0 and name == "math":
-                        source = pieces[math_start : number + 1]
-                        source[-1] = "/math>"
-                        buffer.append(_math(["", *source], math_opening))
-                        filled = True
-                        math_depth = -1
-                else:
+                if depth >= skip:
                     continue
-            elif name == "a":
+                skip = 0
+                if math_depth >= 0 and head == "/math":
+                    source = pieces[math_start : number + 1]
+                    source[-1] = "/math>"
+                    buffer.append(_math(["", *source], math_opening))
+                    filled = True
+                    math_depth = -1
+            elif head == ending:
+                if buffer or links or link_chars or inner or pending:
+                    flush()
+                e_end[current] = len(b_text)
+                current = e_parent[current]
+                context = e_context[current]
+                ending = "/" + e_tag[current]
+            elif head == "/a":
                 if link_depth:
                     link_depth -= 1
                     if not link_depth:
                         link_raw = ""
                     if not text:
                         link_end = number
-            elif name == "picture":
+            elif head == "/picture":
                 picture = None
-            elif name not in inline and "-" not in name and current and name == e_tag[current]:
-                flush()
-                e_end[current] = len(b_text)
-                current = e_parent[current]
-                context = e_context[current]
-            if text:
-                buffer.append(text)
-                if not filled and not text.isspace():
-                    filled = True
-                if link_depth:
-                    link_chars += len(text)
-            continue
-        if skip:
-            if head.partition(" ")[0] not in void:
-                depth += 1
-            continue
-        name, _, raw = head.partition(" ")
-        if name in void:
-            if name == "br":
-                buffer.append(BREAK)
-            elif name == "img":
-                image = Image(raw, "img", current, 0, context, picture or [], link_raw)
-                small = _SMALL.search(raw)
-                if small and int(small[1]) < _INLINE_SIDE and filled:
-                    pending.append(image)
-                else:
-                    flush()
-                    image.position = len(b_text)
-                    images.append(image)
-            elif name == "source":
-                if picture is not None:
-                    picture.append(raw)
-            elif name == "hr":
-                flush()
         else:
-            depth += 1
-            if depth > max_depth:
-                raise RecordError("too_deep", value=float(depth), threshold=float(max_depth))
-            if name == "a":
-                if link_end == number - 1:
-                    buffer.append(" ")  # two links side by side are two words
-                link_depth += 1
-                links += 1
-                link_raw = raw
-                if not inner:
-                    inner = raw
-                if voc.flags_of(raw) & voc.SKIP:
-                    skip = depth
-            elif name in inline or "-" in name:
-                if raw:
-                    flags = flags_of(raw)
-                    if flags:
+            name, _, raw = head.partition(" ")
+            kind = kinds.get(name)
+            if kind is None:
+                kind = "inline" if "-" in name else "block"
+            if skip:
+                if kind != "void":
+                    depth += 1
+                continue
+            if kind == "void":
+                if name == "br":
+                    buffer.append(BREAK)
+                elif name == "img":
+                    image = Image(raw, "img", current, 0, context, picture or [], link_raw)
+                    if filled and (small := _SMALL.search(raw)) and int(small[1]) < _INLINE_SIDE:
+                        pending.append(image)
+                    else:
+                        flush()
+                        image.position = len(b_text)
+                        images.append(image)
+                elif name == "source":
+                    if picture is not None:
+                        picture.append(raw)
+                elif name == "hr":
+                    flush()
+            else:
+                depth += 1
+                if depth > max_depth:
+                    raise RecordError("too_deep", value=float(depth), threshold=float(max_depth))
+                if kind == "block":
+                    if buffer or links or link_chars or inner or pending:
+                        flush()
+                    flags = tag_context.get(name, 0)
+                    if raw:
+                        flags |= flags_of(raw)
                         if flags & voc.SKIP:
                             skip = depth
                             continue
-                        if flags & voc.HIDDEN and "math" not in raw:
-                            skip = depth
-                            continue
+                        if backgrounds and "url(" in raw and _STYLE_IMAGE.search(raw):
+                            images.append(Image(raw, "style", current, len(b_text), context, [], link_raw))
+                    e_parent.append(current)
+                    current = len(e_tag)
+                    context |= flags & voc.INHERITED
+                    ending = "/" + name
+                    e_flags.append(flags)
+                    e_tag.append(name)
+                    e_raw.append(raw)
+                    e_context.append(context)
+                    e_first.append(len(b_text))
+                    e_end.append(0)
+                elif kind == "link":
+                    if link_end == number - 1:
+                        buffer.append(" ")  # two links side by side are two words
+                    link_depth += 1
+                    links += 1
+                    link_raw = raw
                     if not inner:
                         inner = raw
-                if name == "picture":
-                    picture = []
-                elif name in _IMAGE_TAGS:
-                    flush()
-                    images.append(Image(raw, name, current, len(b_text), context, [], link_raw))
-                elif name == "rp":
-                    skip = depth
-                    continue
-            elif name == "math":
-                math_start, math_depth, math_opening, skip = number, depth, raw, depth
-                continue
-            elif name == "video":
-                flush()
-                if posters and "poster=" in raw:
-                    images.append(Image(raw, "video", current, len(b_text), context, [], ""))
-                skip = depth
-                continue
-            else:
-                flush()
-                flags = tag_context.get(name, 0)
-                if raw:
-                    flags |= flags_of(raw)
-                    if flags & voc.SKIP:
+                    if flags_of(raw) & voc.SKIP:
+                        skip = depth
+                elif kind == "inline":
+                    if raw:
+                        flags = flags_of(raw)
+                        if flags:
+                            if flags & voc.SKIP:
+                                skip = depth
+                                continue
+                            if flags & voc.HIDDEN and "math" not in raw:
+                                skip = depth
+                                continue
+                        if not inner:
+                            inner = raw
+                    if name == "picture":
+                        picture = []
+                    elif name in _IMAGE_TAGS:
+                        flush()
+                        images.append(Image(raw, name, current, len(b_text), context, [], link_raw))
+                    elif name == "rp":
                         skip = depth
                         continue
-                    if backgrounds and "url(" in raw and _STYLE_IMAGE.search(raw):
-                        images.append(Image(raw, "style", current, len(b_text), context, [], link_raw))
-                e_parent.append(current)
-                current = len(e_tag)
-                context |= flags & voc.INHERITED
-                e_flags.append(flags)
-                e_tag.append(name)
-                e_raw.append(raw)
-                e_context.append(context)
-                e_first.append(len(b_text))
-                e_end.append(0)
+                elif name == "math":
+                    math_start, math_depth, math_opening, skip = number, depth, raw, depth
+                    continue
+                else:
+                    flush()
+                    if posters and "poster=" in raw:
+                        images.append(Image(raw, "video", current, len(b_text), context, [], ""))
+                    skip = depth
+                    continue
         if text:
-            buffer.append(text)
-            if not filled and not text.isspace():
+            if filled:
+                buffer.append(text)
+            elif not text.isspace():
+                buffer.append(text)
                 filled = True
+            elif context & voc.PRE:
+                buffer.append(text)  # elsewhere a block's leading whitespace is not seen
             if link_depth:
                 link_chars += len(text)
     flush()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
@@ -13,6 +14,8 @@ _SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.\-]*:")
 _PLAIN = re.compile(
     r"https?://[a-z0-9.\-]+/(?!\.)(?:[\w\-~!$&'()*+,;=:@%.]|/(?!\.))*(?:\?[\w\-.~!$&'()*+,;=:@/%?]*)?", re.ASCII
 )
+# A path from the root, likewise: it only lacks scheme and host.
+_PLAIN_PATH = re.compile(r"/(?![./])(?:[\w\-~!$&'()*+,=:@%.]|/(?!\.))*(?:\?[\w\-.~!$&'()*+,;=:@/%?]+)?", re.ASCII)
 _PORT = {"http": "80", "https": "443"}
 
 
@@ -40,6 +43,18 @@ def resolve(base: str, reference: str) -> str | None:
         return None
     if _PLAIN.fullmatch(reference):
         return reference  # already as it would come out below
+    if _PLAIN_PATH.fullmatch(reference) and (origin := _origin(base)):
+        return origin + reference[1:]
+    return _join(base, reference)
+
+
+@functools.lru_cache(maxsize=64)
+def _origin(base: str) -> str | None:
+    """What a path from the root follows, with its slash, or None if the base is no web address."""
+    return _join(base, "/")
+
+
+def _join(base: str, reference: str) -> str | None:
     scheme = _SCHEME.match(reference)
     if scheme and scheme[0].lower() not in {"http:", "https:"}:
         return None

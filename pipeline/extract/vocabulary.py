@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import re
-from html import unescape
+from collections.abc import Mapping
 
 VOID = frozenset(
     [
@@ -71,6 +72,10 @@ INLINE = frozenset(
         "picture",
     ]
 )
+# How an element is read; one that is not named is a block, or inline if its name has a hyphen.
+KINDS = (
+    dict.fromkeys(VOID, "void") | dict.fromkeys(INLINE, "inline") | {"a": "link", "math": "formula", "video": "film"}
+)
 # Removed with all they hold before anything is read: nothing in them is text or a picture of the page.
 DROPPED = ("script", "style", "template", "svg", "iframe", "object", "select", "textarea", "canvas", "audio", "dialog")
 
@@ -131,11 +136,28 @@ _RENDERED_MATH = re.compile(
 _ATTRIBUTE = re.compile(r'([^\s"=<>]+)(?:="([^"]*)")?')
 
 
-def attributes(raw: str) -> dict[str, str]:
-    """Attributes of a tag as lexbor serialises it (always in double quotes); values unescaped, the first one wins."""
+def unescaped(serialised: str) -> str:
+    """Text of what lexbor serialised: five characters are written as references, and every ampersand is one of them."""
+    plain = serialised.replace("&quot;", '"').replace("&nbsp;", "\xa0").replace("&lt;", "<").replace("&gt;", ">")
+    return plain.replace("&amp;", "&")
+
+
+_REMEMBERED = 2048  # characters of a tag; a longer one carries its picture with it
+
+
+def attributes(raw: str) -> Mapping[str, str]:
+    """Attributes of a tag as lexbor serialises it (always in double quotes); values unescaped, the first one wins.
+
+    The last few thousand are remembered (some 4 MB): each step that looks at a picture asks again.
+    """
+    return _attributes(raw) if len(raw) <= _REMEMBERED else _attributes.__wrapped__(raw)
+
+
+@functools.lru_cache(maxsize=4096)
+def _attributes(raw: str) -> Mapping[str, str]:
     found: dict[str, str] = {}
     for name, value in _ATTRIBUTE.findall(raw):
-        found.setdefault(name.lower(), unescape(value) if "&" in value else value)
+        found.setdefault(name.lower(), unescaped(value) if "&" in value else value)
     return found
 
 
