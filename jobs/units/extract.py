@@ -232,7 +232,7 @@ class _Unit:
             if node.kind == "image" and (node.url or "").startswith("data:"):
                 data = inline_bytes(node.url or "")
                 digest = "sha256:" + hashlib.sha256(data).hexdigest()
-                node = replace(node, url=f"data:{digest}")
+                node = node._replace(url=f"data:{digest}")
                 self.locators.add({
                     "key": image_key(node.url or ""), "image_url": node.url, "captured": captured,
                     "archive_id": archive.id, "archive": archive.name, "offset": record.offset,

@@ -48,7 +48,7 @@ def _rewrite(tree: LexborHTMLParser) -> list[str]:
 
 
 def _open_frames(html: bytes) -> bytes:
-    """Give closed-looking frames in ``<noscript>`` an end tag; a search for "<iframe" costs a tenth of the pattern's."""
+    """Give closed-looking frames in ``<noscript>`` an end tag; to search for "<iframe" costs a tenth of the pattern."""
     position = html.find(b"<iframe")
     while position >= 0:
         if match := _CLOSED_FRAME.match(html, position):

