@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import pyarrow as pa
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.types import StructType
 
+Rows: TypeAlias = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
+
 WAVE = 8  # units of a job, for each core of the cluster
 WAVES = 3  # jobs at once: a slow unit of one leaves no core idle
 ANSWER = pa.schema([pa.field("answer", pa.binary(), nullable=False)])
@@ -36,12 +39,19 @@ SETTINGS = {
     "spark.ui.showConsoleProgress": "false",
     "spark.scheduler.mode": "FAIR",
     "spark.task.maxFailures": str(ATTEMPTS),
+    # Over TCP each task waits 40 ms for an acknowledgement that the other side delays; below a path that is short.
+    "spark.python.unix.domain.socket.enabled": "true",
+    "spark.python.unix.domain.socket.dir": "/tmp",
     # What the driver remembers of what is done: by default 100,000 tasks and 1,000 of each of the others.
     "spark.ui.retainedTasks": "5000",
     "spark.ui.retainedStages": "200",
     "spark.ui.retainedJobs": "200",
     "spark.sql.ui.retainedExecutions": "50",
 }
+
+# A Spark within this process is for trials: most of what its Java would do is compile itself for a long life.
+QUICK_JAVA = "-XX:TieredStopAtLevel=1"
+_modules = 0  # of a Python worker, when its objects were last set aside
 
 
 def start_session(master: str | None, workers: int | None, more: Mapping[str, str] | None = None) -> SparkSession:
@@ -68,6 +78,7 @@ def start_session(master: str | None, workers: int | None, more: Mapping[str, st
         if master is None:
             settings |= dict.fromkeys(("spark.driver.host", "spark.driver.bindAddress"), "127.0.0.1")
             settings["spark.ui.enabled"] = "false"
+            settings["spark.driver.extraJavaOptions"] = QUICK_JAVA
     builder = SparkSession.builder.appName("plait")
     for name, value in (settings | dict(more or {})).items():
         builder = builder.config(name, value)
@@ -194,17 +205,17 @@ class SparkEngine:
             for name, descending in exchange.sorting
         ]
         moved = self._spread(len(groups), read, exchange.schema).repartitionById(len(exchange.units), PART)
-        return self._collect(moved.sortWithinPartitions(*columns).mapInArrow(run_parts, _spark(ANSWER)))
+        return self._collect(moved.sortWithinPartitions(*columns).mapInArrow(_settled(run_parts), _spark(ANSWER)))
 
     def _spread(
         self,
         count: int,
-        function: Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]],
+        function: Rows,
         schema: pa.Schema,
         profile: ResourceProfile | None = None,
     ) -> DataFrame:
         """Rows that a function gives for numbers below ``count``, each of them a task."""
-        return self._spark.range(0, count, 1, count).mapInArrow(function, _spark(schema), profile=profile)
+        return self._spark.range(0, count, 1, count).mapInArrow(_settled(function), _spark(schema), profile=profile)
 
     def _collect(self, answers: DataFrame) -> list[bytes]:
         from py4j.protocol import Py4JError
@@ -214,6 +225,28 @@ class SparkEngine:
             return [bytes(row[0]) for row in answers.collect()]
         except (PySparkException, Py4JError) as error:
             raise UnitError(f"Spark gave a job up: {error}") from error
+
+
+def _settled(function: Rows) -> Rows:
+    """The same for a Python worker that is used again.
+
+    Spark has a worker collect garbage after each task. That takes 40 ms where all that the work imports is loaded,
+    unless those objects are set aside: once, and again when more was imported.
+    """
+
+    def settled(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        yield from function(batches)
+        _set_aside()
+
+    return settled
+
+
+def _set_aside() -> None:
+    global _modules
+    if len(sys.modules) != _modules:
+        gc.collect()
+        gc.freeze()
+        _modules = len(sys.modules)
 
 
 def _spark(schema: pa.Schema) -> StructType:
