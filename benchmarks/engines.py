@@ -226,6 +226,20 @@ def print_moved(done: Run, documents: int) -> None:
     assert keys / documents < BOUND_BYTES
 
 
+def of_jvm(engine: Engine, process: psutil.Process) -> str:
+    """What a Spark driver's JVM holds: resident, and what its heap keeps after a collection."""
+    from plait.jobs.spark_engine import SparkEngine
+
+    if not isinstance(engine, SparkEngine):
+        return ""
+    resident = sum(child.memory_info().rss for child in process.children(recursive=True) if child.name() == "java")
+    java = engine._spark.sparkContext._jvm.java.lang
+    java.System.gc()
+    runtime = java.Runtime.getRuntime()
+    live = runtime.totalMemory() - runtime.freeMemory()
+    return f"; JVM {resident / 1e6:.0f} MB resident, {live / 1e6:.0f} MB of heap after a collection"
+
+
 def driver(args: argparse.Namespace) -> None:
     """Run units that do nothing on a real engine; what the driver's process holds then."""
     folder = Path(tempfile.mkdtemp(prefix="plait-driver-"))
@@ -240,10 +254,10 @@ def driver(args: argparse.Namespace) -> None:
     try:
         done = engine.run(stage, units, lambda receipt: None)
         took, after = time.monotonic() - began, process.memory_info().rss
-        jvm = sum(child.memory_info().rss for child in process.children(recursive=True) if child.name() == "java")
         print(
             f"{args.engine}: {len(done)} units in {took:.0f} s; driver {after / 1e6:.0f} MB, "
-            f"{(after - before) / len(done):.0f} B a unit; JVM {jvm / 1e6:.0f} MB"
+            f"{(after - before) / len(done):.0f} B a unit{of_jvm(engine, process)}",
+            flush=True,
         )
         began = time.monotonic()
         engine.run(stage, units, lambda receipt: None)
