@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import gzip
+import itertools
 import shutil
 import sys
 import tempfile
@@ -251,13 +252,22 @@ def driver(args: argparse.Namespace) -> None:
     engine = EngineChoice(args.engine, args.workers).open(Store(str(folder)))
     process = psutil.Process()
     before, began = process.memory_info().rss, time.monotonic()
+    count = itertools.count(1)
+
+    def held(receipt: Receipt) -> None:
+        if (number := next(count)) % 10_000 == 0:
+            own = process.memory_info().rss / 1e6
+            print(
+                f"  {number} units in {time.monotonic() - began:.0f} s; {own:.0f} MB{of_jvm(engine, process)}",
+                flush=True,
+            )
+
     try:
-        done = engine.run(stage, units, lambda receipt: None)
+        done = engine.run(stage, units, held)
         took, after = time.monotonic() - began, process.memory_info().rss
         print(
             f"{args.engine}: {len(done)} units in {took:.0f} s; driver {after / 1e6:.0f} MB, "
-            f"{(after - before) / len(done):.0f} B a unit{of_jvm(engine, process)}",
-            flush=True,
+            f"{(after - before) / len(done):.0f} B a unit{of_jvm(engine, process)}"
         )
         began = time.monotonic()
         engine.run(stage, units, lambda receipt: None)

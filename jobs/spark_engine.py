@@ -50,7 +50,7 @@ SETTINGS = {
 }
 
 # A Spark within this process is for trials: most of what its Java would do is compile itself for a long life.
-QUICK_JAVA = "-XX:TieredStopAtLevel=1"
+QUICK_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 _modules = 0  # of a Python worker, when its objects were last set aside
 
 
