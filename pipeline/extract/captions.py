@@ -20,11 +20,12 @@ def caption_blocks(layout: Layout, image: Image) -> range:
             break
         first, end = layout.e_first[element], layout.e_end[element]
         if end > first:
-            is_caption = [bool(layout.b_context[b] & voc.CAPTION) for b in range(first, end)]
+            contexts = layout.b_context[first:end]
+            captions = {bool(context & voc.CAPTION) for context in set(contexts)}
             figure = layout.e_tag[element] == "figure"
-            if any(is_caption) and (figure or all(is_caption)):
-                return _run(layout, is_caption, first, image.position)
-            if figure or not all(is_caption):
+            if True in captions and (figure or False not in captions):
+                return _run(layout, [bool(c & voc.CAPTION) for c in contexts], first, image.position)
+            if figure or False in captions:
                 break
         element = layout.e_parent[element]
     return range(0)

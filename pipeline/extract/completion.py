@@ -67,13 +67,13 @@ def fill_tables(layout: Layout, out: Flags, keep: Flags, p: Floats, f: Frame) ->
         return out
     kept = np.flatnonzero(keep)
     words, mass = prefix(f.words), prefix(p * f.words)
-    filled = out.copy()
+    filled, template = out.copy(), template_elements(layout, f)
     for e in tables:
         first, end = layout.e_first[e], layout.e_end[e]
         held = words[end] - words[first]
         if first <= kept[0] or end > kept[-1] or held <= 0 or mass[end] - mass[first] < _TABLE_LEAST * held:
             continue
-        if not in_template(layout, e, words):
+        if not template[e]:
             filled[first:end] = True
     return filled
 
@@ -92,18 +92,12 @@ def drop_pointers(layout: Layout, keep: Flags) -> Flags:
     return out
 
 
-def in_template(layout: Layout, element: int, words: Floats) -> bool:
-    """Is the element in a menu or the like, one that holds a small share of the page?
-
-    Args:
-        layout: the page.
-        element: its index.
-        words: running sums of the blocks' words.
-    """
-    while element > 0:
-        if layout.e_flags[element] & voc.TEMPLATE:
-            held = words[layout.e_end[element]] - words[layout.e_first[element]]
-            if held < TEMPLATE_SHARE * max(1.0, words[-1]):
-                return True
-        element = layout.e_parent[element]
-    return False
+def template_elements(layout: Layout, f: Frame) -> list[bool]:
+    """For each element: is it in a menu or the like, one that holds a small share of the page?"""
+    words = prefix(f.words)
+    small = words[f.end] - words[f.first] < TEMPLATE_SHARE * max(1.0, words[-1])
+    out: list[bool] = (small & (np.array(layout.e_flags, np.int64) & voc.TEMPLATE != 0)).tolist()
+    for element, parent in enumerate(layout.e_parent):
+        if parent >= 0 and out[parent]:
+            out[element] = True
+    return out

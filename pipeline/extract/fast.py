@@ -14,17 +14,14 @@ from plait.pipeline.extract import vocabulary as voc
 from plait.pipeline.extract.completion import complete
 from plait.pipeline.extract.features import (
     KINDS,
-    container_columns,
     flag_columns,
-    heading_columns,
-    main_columns,
-    running_sums,
+    link_shares,
+    prose_words,
+    sentence_ends,
     tag_groups,
-    text_columns,
     title_column,
-    window_columns,
 )
-from plait.pipeline.extract.frame import Floats, Frame, frame
+from plait.pipeline.extract.frame import Floats, Frame, Ints, frame, prefix, window
 from plait.pipeline.extract.segment import Layout
 from plait.pipeline.extract.selection import choose_images, drop_repeats, expected_f1_set
 
@@ -38,23 +35,46 @@ _TEMPLATE_POINTS = {
 }  # fmt: skip
 
 
+def _inside_main(f: Frame, prose: Floats, least: float) -> npt.NDArray[np.bool_]:
+    """Is the block in the deepest element that holds at least this share of the page's prose? All are, without any."""
+    total = prefix(prose)
+    index = np.arange(len(prose))
+    if total[-1] <= 0:
+        return index >= 0
+    main = np.flatnonzero((total[f.end] - total[f.first]) / total[-1] >= least)[-1]
+    return (index >= f.first[main]) & (index < f.end[main])
+
+
 def probabilities(layout: Layout, f: Frame, title: str | None) -> Floats:
     """Probability of each block to be main content, by the points of the rules that apply to it."""
     count = len(layout.b_text)
-    text = text_columns(layout, f)
-    link = text[2]
+    index = np.arange(count)
+    link = link_shares(layout, f)
+    prose = prose_words(f, sentence_ends(layout), link)
+    words, linked, prosaic = prefix(f.words), prefix(f.words * link), prefix(prose)
     tag = tag_groups(layout)
-    sums, prose = running_sums(layout, f, text, np.zeros(count))
-    near3, near8, near20 = np.split(np.stack(window_columns(sums, count)), 3)
-    levels = np.split(np.stack(container_columns(f, sums, count)), len(f.containers))
-    inside_half, _, _, inside_most, _, _ = main_columns(f, prose)
+
+    def shares(low: Ints, high: Ints) -> tuple[Floats, Floats, Floats]:
+        """Words, share of them in links, share of them in prose, over ranges of blocks."""
+        held = window(words, low, high)
+        size = np.maximum(1.0, held)
+        return held, window(linked, low, high) / size, window(prosaic, low, high) / size
+
+    def near(reach: int) -> tuple[Floats, Floats, Floats]:
+        return shares(np.maximum(0, index - reach), np.minimum(count, index + reach + 1))
+
+    (_, _, prose3), (_, link8, prose8), (_, _, prose20) = near(3), near(8), near(20)
+    low, high = f.first[f.containers[0]], f.end[f.containers[0]]
+    held0, link0, prose0 = shares(low, high)
+    mean0 = held0 / np.maximum(1.0, (high - low).astype(np.float64))  # words a block
+    _, link1, prose1 = shares(f.first[f.containers[1]], f.end[f.containers[1]])
+    _, link2, prose2 = shares(f.first[f.containers[2]], f.end[f.containers[2]])
     flags = flag_columns(layout, f)
     context = np.array(layout.b_context, np.int64)
-    from_h1 = heading_columns(tag)[3]
-    place = np.arange(count) / count
-    signature_words = np.bincount(f.signature, f.words, minlength=f.signatures)
-    signature_prose = np.bincount(f.signature, prose, minlength=f.signatures) / np.maximum(1.0, signature_words)
-    signature_link = np.bincount(f.signature, f.words * link, minlength=f.signatures) / np.maximum(1.0, signature_words)
+    h1 = np.flatnonzero(tag == 6)
+    signature_words = np.maximum(1.0, np.bincount(f.signature, f.words, minlength=f.signatures))
+    signature_prose = np.bincount(f.signature, prose, minlength=f.signatures) / signature_words
+    signature_link = np.bincount(f.signature, f.words * link, minlength=f.signatures) / signature_words
     points = np.full(count, _BIAS)
     kinds = dict(zip(KINDS, flags, strict=False))  # the block's context follows
     for kind, value in _TEMPLATE_POINTS.items():
@@ -64,13 +84,14 @@ def probabilities(layout: Layout, f: Frame, title: str | None) -> Floats:
     points += 0.8 * ((tag >= 6) & (tag <= 9)) - 1.0 * (tag == 6)
     points += 0.6 * ((context & voc.TABLE) != 0) + 0.2 * ((context & voc.ITEM) != 0) - 0.4 * ((context & voc.PRE) != 0)
     points -= 2.5 * ((context & voc.CAPTION) != 0)
-    points += 0.3 * near3[2] - 0.1 * near8[2] - 0.95 * near20[2] - 1.0 * near8[1]
-    points += 1.0 * np.minimum(levels[0][1], _WORDS_A_BLOCK) / _WORDS_A_BLOCK - 0.4 * levels[0][4] - 0.5 * levels[0][5]
-    points += 0.2 * levels[1][5] - 0.3 * levels[1][4] + 0.3 * levels[2][5] + 1.7 * levels[2][4]
-    points += 1.4 * inside_half + 0.8 * inside_most
-    points -= 1.7 * ((from_h1 < 0) & (from_h1 > -5))
+    points += 0.3 * prose3 - 0.1 * prose8 - 0.95 * prose20 - 1.0 * link8
+    points += 1.0 * np.minimum(mean0, _WORDS_A_BLOCK) / _WORDS_A_BLOCK - 0.4 * link0 - 0.5 * prose0
+    points += 0.2 * prose1 - 0.3 * link1 + 0.3 * prose2 + 1.7 * link2
+    points += 1.4 * _inside_main(f, prose, 0.5) + 0.8 * _inside_main(f, prose, 0.8)
+    if len(h1):
+        points -= 1.7 * (index < h1[0])
     points += (0.9 * signature_prose + 0.6 * signature_link)[f.signature]
-    points -= 1.2 * (title_column(layout, title) > 0.3) + 1.0 * (place > 0.9)
+    points -= 1.2 * (title_column(layout, title) > 0.3) + 1.0 * (index / count > 0.9)
     return np.asarray(1.0 / (1.0 + np.exp(-points)))
 
 

@@ -30,19 +30,29 @@ KINDS = (
 def text_columns(layout: Layout, f: Frame) -> list[Floats]:
     """Sentence ends, commas, share in links, links, does it end as a sentence, does it begin in upper case."""
     texts = layout.b_text
-    ends = [
-        t.count(".") + t.count("!") + t.count("?") if t.isascii() else sum(map(t.count, _SENTENCE_ENDS)) for t in texts
-    ]
     commas = [t.count(",") + t.count(":") if t.isascii() else sum(map(t.count, _COMMAS)) for t in texts]
-    link = np.minimum(1.0, np.array(layout.b_link, np.float64) / np.maximum(1.0, f.chars))
     return [
-        np.array(ends, np.float64),
+        sentence_ends(layout),
         np.array(commas, np.float64),
-        link,
+        link_shares(layout, f),
         np.array(layout.b_links, np.float64),
         np.array([t[-1] in _SENTENCE_ENDS for t in texts], np.float64),
         np.array([t[0].isupper() for t in texts], np.float64),
     ]
+
+
+def sentence_ends(layout: Layout) -> Floats:
+    """Sentence ends in each block."""
+    ends = [
+        t.count(".") + t.count("!") + t.count("?") if t.isascii() else sum(map(t.count, _SENTENCE_ENDS))
+        for t in layout.b_text
+    ]
+    return np.array(ends, np.float64)
+
+
+def link_shares(layout: Layout, f: Frame) -> Floats:
+    """Share of each block's characters that stand in links."""
+    return np.minimum(1.0, np.array(layout.b_link, np.float64) / np.maximum(1.0, f.chars))
 
 
 def flag_columns(layout: Layout, f: Frame) -> list[Floats]:
@@ -53,12 +63,13 @@ def flag_columns(layout: Layout, f: Frame) -> list[Floats]:
     count = len(layout.b_text)
     flags = np.array(layout.e_flags, np.int64)
     total = prefix(f.words)
-    share = (total[f.end] - total[f.first]) / max(1.0, total[-1])
+    value = (1.0 - 0.9 * ((total[f.end] - total[f.first]) / max(1.0, total[-1]))).tolist()
+    flags[f.end == f.first] = 0
     columns: list[Floats] = []
     for bits in KINDS:
         out = np.zeros(count)
-        for e in np.flatnonzero(flags & bits):
-            out[f.first[e] : f.end[e]] = 1.0 - 0.9 * share[e]
+        for e in np.flatnonzero(flags & bits).tolist():
+            out[layout.e_first[e] : layout.e_end[e]] = value[e]
         columns.append(out)
     context = np.array(layout.b_context, np.int64)
     columns += [
@@ -92,8 +103,9 @@ def title_column(layout: Layout, title: str | None) -> Floats:
     out = np.zeros(len(layout.b_text))
     if title:
         folded = " ".join(title.split()).casefold()
+        longest = min(300, len(folded))  # folding makes no text shorter
         for i, text in enumerate(layout.b_text):
-            if 3 <= len(text) <= 300 and text.casefold() in folded:
+            if 3 <= len(text) <= longest and text.casefold() in folded:
                 out[i] = len(text) / len(folded)
     return out
 
@@ -158,7 +170,7 @@ def features(layout: Layout, f: Frame, tokens: Floats, title: str | None) -> npt
     ends, link = text[0], text[2]
     tag = tag_groups(layout)
     words = f.words
-    sums, prose = running_sums(layout, f, text, tokens[:, 0])
+    sums, prose = running_sums(layout, f, ends, link, tokens[:, 0])
     total_words = max(1.0, float(sums["words"][-1]))
     likely = words / (1.0 + np.exp(-np.clip(tokens.sum(axis=1), -30, 30)))
     columns: list[Floats] = [words, np.log1p(f.chars), *text, tag.astype(np.float64), *tokens.T]
@@ -181,13 +193,19 @@ def tag_groups(layout: Layout) -> Ints:
     return np.array([_TAG_GROUPS.get(layout.e_tag[e], 0) for e in layout.b_element], np.int64)
 
 
-def running_sums(layout: Layout, f: Frame, text: list[Floats], token: Floats) -> tuple[dict[str, Floats], Floats]:
-    """Prefix sums over the blocks, and the words of each block that reads like prose (0 for the others)."""
-    ends, link = text[0], text[2]
+def prose_words(f: Frame, ends: Floats, link: Floats) -> Floats:
+    """The words of each block that reads like prose, 0 for the others."""
     # Thai, Lao and Khmer end no sentence with a mark: a long block is prose without one.
-    prose = np.where(
+    return np.where(
         (f.words >= _PROSE_WORDS) & (link < _PROSE_LINKS) & ((ends > 0) | (f.words >= 2 * _PROSE_WORDS)), f.words, 0.0
     )
+
+
+def running_sums(
+    layout: Layout, f: Frame, ends: Floats, link: Floats, token: Floats
+) -> tuple[dict[str, Floats], Floats]:
+    """Prefix sums over the blocks, and the words of each block that reads like prose (0 for the others)."""
+    prose = prose_words(f, ends, link)
     pictures = np.zeros(len(layout.b_text) + 1)
     for image in layout.images:
         pictures[image.position] += 1

@@ -77,14 +77,15 @@ def _signatures(layout: Layout) -> tuple[Ints, int]:
     """Numbers of path signatures: tag and class along the whole path, then the block's first inline class."""
     paths: dict[tuple[int, str, str], int] = {}
     of_element = [0] * len(layout.e_tag)
-    for e in range(1, len(layout.e_tag)):
-        raw = layout.e_raw[e]
+    for e, (raw, tag, parent) in enumerate(zip(layout.e_raw, layout.e_tag, layout.e_parent, strict=True)):
+        if layout.e_end[e] == layout.e_first[e] or not e:
+            continue  # nothing stands in it
         style = ""
         if raw:
             start = raw.find('class="')
             if start >= 0:
                 style = raw[start + 7 : raw.find('"', start + 7)]
-        of_element[e] = paths.setdefault((of_element[layout.e_parent[e]], layout.e_tag[e], style), len(paths) + 1)
+        of_element[e] = paths.setdefault((of_element[parent], tag, style), len(paths) + 1)
     numbers: dict[int, int] = {}
     out = [numbers.setdefault(of_element[e], len(numbers)) for e in layout.b_element]
     return np.array(out, np.int64), len(numbers)
@@ -95,7 +96,7 @@ def frame(layout: Layout) -> Frame:
     words = np.array(
         [
             len(t.split())
-            if t.isascii()
+            if t.isascii() or not _DENSE.search(t)
             else max(len(t.split()), len(_DENSE.findall(t)) / 2 + len(_DENSE.sub(" ", t).split()))
             for t in layout.b_text
         ],

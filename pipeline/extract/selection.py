@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from plait.pipeline.extract import vocabulary as voc
 from plait.pipeline.extract.captions import caption_blocks
-from plait.pipeline.extract.completion import in_template
+from plait.pipeline.extract.completion import template_elements
 from plait.pipeline.extract.frame import Floats, Frame, prefix
 from plait.pipeline.extract.image_source import declared_size
 from plait.pipeline.extract.segment import Layout
@@ -191,17 +191,12 @@ def _standing(layout: Layout, p: Floats, f: Frame) -> tuple[npt.NDArray[np.bool_
     main = 0
     if mass[-1] > 0:
         main = int(np.flatnonzero(mass[f.end] - mass[f.first] >= _MAIN_SHARE * mass[-1])[-1])
-    words = prefix(f.words)
-    inside = np.zeros(len(layout.images), np.bool_)
-    template = np.zeros(len(layout.images), np.bool_)
-    for i, image in enumerate(layout.images):
-        template[i] = in_template(layout, image.element, words)
-        element = image.element
-        while element > 0:
-            inside[i] |= element == main
-            element = layout.e_parent[element]
-        inside[i] |= main == 0
-    return inside & ~template, template
+    element = np.array([image.element for image in layout.images], np.int64)
+    template = np.array(template_elements(layout, f), np.bool_)[element]
+    # what an element holds follows it, up to the next element whose parent stands before it
+    after = np.flatnonzero(np.array(layout.e_parent[main + 1 :], np.int64) < main)
+    end = main + 1 + int(after[0]) if len(after) else len(layout.e_parent)
+    return (element >= main) & (element < end) & ~template, template
 
 
 def _file_name(raw: str) -> str:
