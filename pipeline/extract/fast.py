@@ -40,9 +40,9 @@ def _inside_main(f: Frame, prose: Floats, least: float) -> npt.NDArray[np.bool_]
     total = prefix(prose)
     index = np.arange(len(prose))
     if total[-1] <= 0:
-        return index >= 0
+        return np.ones(len(prose), np.bool_)
     main = np.flatnonzero((total[f.end] - total[f.first]) / total[-1] >= least)[-1]
-    return (index >= f.first[main]) & (index < f.end[main])
+    return np.asarray((index >= f.first[main]) & (index < f.end[main]))
 
 
 def probabilities(layout: Layout, f: Frame, title: str | None) -> Floats:
