@@ -92,11 +92,17 @@ def drop_pointers(layout: Layout, keep: Flags) -> Flags:
     return out
 
 
-def template_elements(layout: Layout, f: Frame) -> list[bool]:
-    """For each element: is it in a menu or the like, one that holds a small share of the page?"""
+def template_elements(layout: Layout, f: Frame, kinds: int = voc.TEMPLATE) -> list[bool]:
+    """For each element: is it in a menu or the like, one that holds a small share of the page?
+
+    Args:
+        layout: the page.
+        f: its shared arrays.
+        kinds: bits of `vocabulary` that say what counts.
+    """
     words = prefix(f.words)
     small = words[f.end] - words[f.first] < TEMPLATE_SHARE * max(1.0, words[-1])
-    out: list[bool] = (small & (np.array(layout.e_flags, np.int64) & voc.TEMPLATE != 0)).tolist()
+    out: list[bool] = (small & (np.array(layout.e_flags, np.int64) & kinds != 0)).tolist()
     for element, parent in enumerate(layout.e_parent):
         if parent >= 0 and out[parent]:
             out[element] = True

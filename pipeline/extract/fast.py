@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from plait.pipeline.extract import vocabulary as voc
-from plait.pipeline.extract.completion import complete
+from plait.pipeline.extract.completion import complete, template_elements
 from plait.pipeline.extract.features import (
     KINDS,
     flag_columns,
@@ -33,6 +33,11 @@ _TEMPLATE_POINTS = {
     voc.NAV: -1.6, voc.FOOTER: -3.8, voc.HEADER: -0.7, voc.ASIDE: -1.8, voc.FORM: -2.1, voc.UNLIKELY: -1.4,
     voc.COMMENT: -2.1, voc.HIDDEN: -0.8, voc.BUTTON: -1.2,
 }  # fmt: skip
+# No picture in an element that says it is hidden, beside the content or around it, and holds less than half of the
+# page's words. Of the words there the points above decide; a picture has no words of its own. Image F1 with and without
+# this rule: .770 and .765 on every 3rd page of WCXB, .927 and .900 on the Readability pages. Forms, buttons and what
+# classes alone call comments or unlikely hold pictures of the content: to bar these too takes .010 on every 9th page.
+_APART = voc.HIDDEN | voc.NAV | voc.FOOTER | voc.ASIDE
 
 
 def _inside_main(f: Frame, prose: Floats, least: float) -> npt.NDArray[np.bool_]:
@@ -100,4 +105,8 @@ def choose(layout: Layout, title: str | None) -> tuple[npt.NDArray[np.bool_], np
     f = frame(layout)
     p = probabilities(layout, f, title)
     keep = complete(layout, expected_f1_set(p, f.words), p, f)
-    return drop_repeats(layout, keep, f.words), choose_images(layout, p, keep, f)
+    images = choose_images(layout, p, keep, f)
+    if images.any():
+        apart = template_elements(layout, f, _APART)
+        images &= ~np.array([apart[image.element] for image in layout.images], np.bool_)
+    return drop_repeats(layout, keep, f.words), images

@@ -7,6 +7,7 @@ import binascii
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from plait.pipeline.extract.urls import resolve
@@ -61,8 +62,7 @@ _SIDE = re.compile(r"^\s*(\d{1,6})(?:\.\d+)?\s*(?:px)?\s*$", re.IGNORECASE)
 _SIZES_PX = re.compile(r"(?:^|,)\s*(\d+(?:\.\d+)?)px\s*$")
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """One entry of a ``srcset``: URL as written, width in pixels or density, 0 where it says neither."""
 
     url: str
@@ -173,9 +173,8 @@ def is_placeholder(url: str) -> bool:
     if "{" in url:
         return True
     for match in _FILE_END.finditer(url):
-        end = match.start()
-        start = max(url.rfind(mark, 0, end) for mark in "/_.-") + 1
-        if _PLACEHOLDER_END.fullmatch(url, start, end):
+        name = url[: match.start()].replace("/", ".").replace("_", ".").replace("-", ".")
+        if _PLACEHOLDER_END.fullmatch(name.rpartition(".")[2]):
             return bool(_PLACEHOLDER.search(url))
     return False
 
