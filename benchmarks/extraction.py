@@ -1,14 +1,16 @@
 """Extraction side by side on human-reviewed pages, with floors below which it fails.
 
-usage: python benchmarks/extraction.py [SHARED_DIR] [--systems blocks blocks-cv fast trafilatura resiliparse]
+usage: python benchmarks/extraction.py [SHARED_DIR] [--systems blocks fast trafilatura …]
        [--sets wcxb readability iot-21lang oi-wiki-zh] [--folds build/extraction] [--every N] [--part I/N]
        [--floors benchmarks/extraction_floors.toml] [--report FILE.json]
 
 SHARED_DIR (../shared if absent) holds data/wcxb, data/readability_pages, data/warc_made and tools/score_wcxb.py,
 tools/score_extraction.py. ``blocks`` is the model that ships, which has seen WCXB; ``blocks-cv`` scores every WCXB page
 with the fold model of ``--folds`` that has not seen its domain (`benchmarks/train_blocks.py` writes them);
-``blocks-half`` the same with the two half models. ``--part 0/4`` scores every fourth page of WCXB and writes its rows
-into the report; ``--merge FILE...`` adds up the reports of all parts. magic-html needs Python 3.12 and is not run.
+``blocks-half`` the same with the two half models. ``trafilatura`` is plait's extractor of that name, which reads the
+page's metadata by plait's own parse first; ``trafilatura-alone`` is the library by itself. ``--part 0/4`` scores every
+fourth page of WCXB and writes its rows into the report; ``--merge FILE...`` adds up all parts. magic-html
+needs Python 3.12 and is not run.
 """
 
 from __future__ import annotations
@@ -28,8 +30,9 @@ from collections import Counter
 from collections.abc import Callable
 from types import ModuleType
 
-from plait.pipeline.extract import ExtractOptions, Node, extract_html
+from plait.pipeline.extract import ExtractOptions, Node, decode_html, extract_html
 from plait.pipeline.extract.blocks import BlockModel
+from plait.pipeline.extract.external import trafilatura_nodes
 from plait.pipeline.extract.html import extract_with_model
 from plait.schemas.errors import RecordError
 from plait.schemas.urls import domain
@@ -56,6 +59,8 @@ def plain(system: str) -> Extract:
     """Extraction with one of plait's extractors; a page that is dropped has no nodes."""
     if system == "resiliparse":
         return resiliparse
+    if system == "trafilatura-alone":
+        return trafilatura_alone
     options = ExtractOptions(extractor=system)
 
     def run(html: bytes, url: str) -> list[Node]:
@@ -65,6 +70,11 @@ def plain(system: str) -> Extract:
             return []
 
     return run
+
+
+def trafilatura_alone(html: bytes, url: str) -> list[Node]:
+    """Trafilatura's main content without plait's own parse beside it, for its time; no ``<base href>``."""
+    return trafilatura_nodes(decode_html(html, "utf-8"), url, url)
 
 
 def resiliparse(html: bytes, url: str) -> list[Node]:

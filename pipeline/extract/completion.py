@@ -40,7 +40,7 @@ def fill_gaps(layout: Layout, keep: Flags, p: Floats, f: Frame) -> Flags:
     """Keep the few short blocks that stand between kept ones ("Step 2", a cell's heading), and code between them."""
     out = keep.copy()
     kept = np.flatnonzero(keep)
-    code = (np.array(layout.b_context, np.int64) & voc.PRE != 0) & (np.array(layout.b_link, np.int64) == 0)
+    code = (f.context & voc.PRE != 0) & (np.array(layout.b_link, np.int64) == 0)
     code[: kept[0]] = code[kept[-1] :] = False
     out |= code & (p >= _GAP_LEAST)
     words = prefix(f.words)
@@ -102,7 +102,7 @@ def template_elements(layout: Layout, f: Frame, kinds: int = voc.TEMPLATE) -> li
     """
     words = prefix(f.words)
     small = words[f.end] - words[f.first] < TEMPLATE_SHARE * max(1.0, words[-1])
-    out: list[bool] = (small & (np.array(layout.e_flags, np.int64) & kinds != 0)).tolist()
+    out: list[bool] = (small & (f.flags & kinds != 0)).tolist()
     for element, parent in enumerate(layout.e_parent):
         if parent >= 0 and out[parent]:
             out[element] = True

@@ -75,7 +75,7 @@ def probabilities(layout: Layout, f: Frame, title: str | None) -> Floats:
     _, link1, prose1 = shares(f.first[f.containers[1]], f.end[f.containers[1]])
     _, link2, prose2 = shares(f.first[f.containers[2]], f.end[f.containers[2]])
     flags = flag_columns(layout, f)
-    context = np.array(layout.b_context, np.int64)
+    context = f.context
     h1 = np.flatnonzero(tag == 6)
     signature_words = np.maximum(1.0, np.bincount(f.signature, f.words, minlength=f.signatures))
     signature_prose = np.bincount(f.signature, prose, minlength=f.signatures) / signature_words

@@ -61,17 +61,16 @@ def flag_columns(layout: Layout, f: Frame) -> list[Floats]:
     Six columns of 0 and 1 for the block's context follow.
     """
     count = len(layout.b_text)
-    flags = np.array(layout.e_flags, np.int64)
     total = prefix(f.words)
     value = (1.0 - 0.9 * ((total[f.end] - total[f.first]) / max(1.0, total[-1]))).tolist()
-    flags[f.end == f.first] = 0
+    flags = np.where(f.end == f.first, 0, f.flags)
     columns: list[Floats] = []
     for bits in KINDS:
         out = np.zeros(count)
         for e in np.flatnonzero(flags & bits).tolist():
             out[layout.e_first[e] : layout.e_end[e]] = value[e]
         columns.append(out)
-    context = np.array(layout.b_context, np.int64)
+    context = f.context
     columns += [
         ((context & bit) != 0).astype(np.float64)
         for bit in (voc.PRE, voc.CAPTION, voc.QUOTE, voc.TABLE, voc.ITEM, voc.NOSCRIPT)

@@ -31,6 +31,9 @@ class Frame:
         signature: number of the block's path signature; blocks with the same one came from the same template.
         first: first block of each element.
         end: past the last block of each element.
+        parent: parent of each element, the root its own.
+        flags: bits of `vocabulary` of each element.
+        context: bits of `vocabulary` of each block.
     """
 
     words: Floats
@@ -40,6 +43,9 @@ class Frame:
     signatures: int
     first: Ints
     end: Ints
+    parent: Ints
+    flags: Ints
+    context: Ints
 
 
 def prefix(values: Floats) -> Floats:
@@ -54,10 +60,8 @@ def window(prefix: Floats, low: Ints, high: Ints) -> Floats:
     return np.asarray(prefix[high] - prefix[low])
 
 
-def _containers(layout: Layout, first: Ints, end: Ints, element: Ints) -> Ints:
+def _containers(parent: Ints, first: Ints, end: Ints, element: Ints) -> Ints:
     """For each block the elements around it that hold ever more blocks, innermost first."""
-    parent = np.array(layout.e_parent, np.int64)
-    parent[0] = 0
     size = end - first
     up = parent.copy()
     while True:
@@ -104,6 +108,11 @@ def frame(layout: Layout) -> Frame:
     )
     first, end = np.array(layout.e_first, np.int64), np.array(layout.e_end, np.int64)
     element = np.array(layout.b_element, np.int64)
+    parent = np.array(layout.e_parent, np.int64)
+    parent[0] = 0
     signature, signatures = _signatures(layout)
     chars = np.array([len(t) for t in layout.b_text], np.float64)
-    return Frame(words, chars, _containers(layout, first, end, element), signature, signatures, first, end)
+    return Frame(
+        words, chars, _containers(parent, first, end, element), signature, signatures, first, end, parent,
+        np.array(layout.e_flags, np.int64), np.array(layout.b_context, np.int64),
+    )  # fmt: skip

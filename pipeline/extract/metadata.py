@@ -11,6 +11,7 @@ from plait.pipeline.extract.urls import resolve
 from plait.pipeline.extract.vocabulary import attributes
 
 _TAG = re.compile(r"<(meta|link|base)\b([^>]*)>")
+_LINKED = re.compile("canonical|license", re.IGNORECASE)
 _TITLE = re.compile(r"<title[^>]*>([^<]*)</title>")
 _LICENCE = re.compile(r"https?://(?:www\.)?creativecommons\.org/(?:licenses|publicdomain)/[^\s\"'<>]+", re.IGNORECASE)
 _ISO = re.compile(r"\d{4}-\d{2}(?:-\d{2})?(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?)?")
@@ -121,6 +122,8 @@ def read_metadata(
     robots: dict[str, None] = {}
     canonical = base = licence = None
     for name, raw in _TAG.findall(head):
+        if name == "link" and not _LINKED.search(raw):
+            continue  # style sheets, icons: most of a head
         found = attributes(raw)
         if name == "base":
             base = base or found.get("href")
@@ -158,7 +161,7 @@ def read_metadata(
     return Metadata(
         title=_text(title) or _text(meta.get("og:title")),
         canonical=resolve(start, canonical) if canonical else None,
-        published=next((d for k in _PUBLISHED if (d := iso_date(meta.get(k)))), None)
+        published=next((d for k in _PUBLISHED if k in meta and (d := iso_date(meta.get(k)))), None)
         or iso_date(data.get("datePublished") or data.get("dateCreated")),
         site_name=next((_text(meta[k]) for k in _SITE if k in meta), None),
         author=_text(author) or _text(data.get("author")),

@@ -76,7 +76,7 @@ def agree_among_siblings(layout: Layout, p: Floats, f: Frame) -> Floats:
 
     The paragraphs of an article are one decision: place on the page alone should not tell the hundredth from the first.
     """
-    parent = np.array(layout.e_parent, np.int64)[np.array(layout.b_element, np.int64)]
+    parent = f.parent[np.array(layout.b_element, np.int64)]
     group = np.unique(parent * (f.signatures + 1) + f.signature, return_inverse=True)[1]
     weight = f.words + 0.1  # blocks without a word count a little
     mean = np.bincount(group, p * weight) / np.bincount(group, weight)
@@ -194,7 +194,7 @@ def _standing(layout: Layout, p: Floats, f: Frame) -> tuple[npt.NDArray[np.bool_
     element = np.array([image.element for image in layout.images], np.int64)
     template = np.array(template_elements(layout, f), np.bool_)[element]
     # what an element holds follows it, up to the next element whose parent stands before it
-    after = np.flatnonzero(np.array(layout.e_parent[main + 1 :], np.int64) < main)
+    after = np.flatnonzero(f.parent[main + 1 :] < main)
     end = main + 1 + int(after[0]) if len(after) else len(layout.e_parent)
     return (element >= main) & (element < end) & ~template, template
 
