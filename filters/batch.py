@@ -85,7 +85,7 @@ class Lines:
 
     @cached_property
     def _lowered(self) -> str:
-        return "\n".join(self.texts).lower()
+        return "\n".join(map(str.lower, self.texts))
 
     def saying(self, *phrases: str) -> list[str]:
         """The lines in lower case; none where no line of the batch has one of some phrases in lower case."""

@@ -38,7 +38,9 @@ def utf8(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
 
 def _blanks(data: np.ndarray) -> np.ndarray:
     """Whether every byte belongs to whitespace: bool."""
-    blank = _BLANK[data]
+    blank = data <= 32
+    if ((data < 9) | ((data > 13) & (data < 28))).any():  # controls that part nothing
+        blank = _BLANK[data]
     beyond = data >= 0xC2
     if not beyond.any():
         return np.asarray(blank)

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from plait.filters.batch import DocumentBatch, Lines, sums
 from plait.filters.chunks import ramps
-from plait.filters.edits import DOCUMENT_EDITS, EDITS
+from plait.filters.edits import DOCUMENT_EDITS, EDITS, Bearers
 
 
 def _with_texts(nodes: pa.StructArray, texts: pa.Array) -> pa.StructArray:
@@ -91,11 +91,12 @@ def keep_nodes(documents: DocumentBatch, kept: np.ndarray) -> DocumentBatch:
 def _edited(documents: DocumentBatch, texts: list[str], edits: Sequence[str]) -> list[int]:
     """Applies edits by name to the text nodes' texts, in place; how many text nodes each changed."""
     changes: list[int] = []
+    bearers = Bearers(texts)
     for name in edits:
         count = 0
         if name in EDITS:
             edit = EDITS[name]
-            places = edit.places(texts)
+            places = bearers.places(edit)
             fresh = [edit.apply(texts[place]) for place in places]
         else:
             tags = documents.nodes.field("tag").take(pa.array(documents.text_nodes))
@@ -110,6 +111,7 @@ def _edited(documents: DocumentBatch, texts: list[str], edits: Sequence[str]) ->
         for place, text in zip(places, fresh, strict=True):
             if text != texts[place]:
                 texts[place] = text
+                bearers.edited(place)
                 count += 1
         changes.append(count)
     return changes

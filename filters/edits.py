@@ -87,22 +87,6 @@ def trim_unfinished(texts: Sequence[str]) -> list[str]:
     return result
 
 
-def _bearers(marks: Sequence[str], texts: Sequence[str]) -> list[int]:
-    """Index of the texts with one of the marks in them, in order: one search a mark over all texts in a row."""
-    joined = _SEPARATOR.join(texts)
-    starts: list[int] | None = None
-    found: set[int] = set()
-    for mark in marks:
-        place = joined.find(mark)
-        while place >= 0:
-            if starts is None:
-                starts = list(accumulate((len(text) + 1 for text in texts), initial=0))
-            text = bisect_right(starts, place) - 1
-            found.add(text)
-            place = joined.find(mark, starts[text + 1])
-    return sorted(found)
-
-
 class NodeEdit(NamedTuple):
     """An edit of one text node.
 
@@ -114,11 +98,34 @@ class NodeEdit(NamedTuple):
     apply: Callable[[str], str]
     marks: tuple[str, ...] = ()
 
-    def places(self, texts: Sequence[str]) -> list[int]:
-        """Index of the texts that it applies to, in order."""
-        if not self.marks:
-            return list(range(len(texts)))
-        return _bearers(self.marks, texts)
+
+class Bearers:
+    """Which of some texts have a mark, even as they are edited: one search a mark over all texts in a row."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        """Knows the texts as they are now; the sequence may be edited in place afterwards."""
+        self.texts = texts
+        self._joined = _SEPARATOR.join(texts)
+        self._starts = [0, *accumulate(len(text) + 1 for text in texts)]
+        self._edited: set[int] = set()
+
+    def edited(self, place: int) -> None:
+        """Notes that a text is another one now."""
+        self._edited.add(place)
+
+    def places(self, edit: NodeEdit) -> list[int]:
+        """Index of the texts that an edit applies to, in order."""
+        if not edit.marks:
+            return list(range(len(self.texts)))
+        found = {place for place in self._edited if any(mark in self.texts[place] for mark in edit.marks)}
+        for mark in edit.marks:
+            at = self._joined.find(mark)
+            while at >= 0:
+                place = bisect_right(self._starts, at) - 1
+                if place not in self._edited:
+                    found.add(place)
+                at = self._joined.find(mark, self._starts[place + 1])
+        return sorted(found)
 
 
 EDITS: dict[str, NodeEdit] = {

@@ -105,12 +105,12 @@ class Vocabulary:
     survive, others go.
     """
 
-    def __init__(self, english_only: bool = False, capacity: int = 100_000) -> None:
+    def __init__(self, english_only: bool = False, capacity: int = 250_000) -> None:
         """An empty memo.
 
         Args:
             english_only: English conventions for every script; else characters of scripts without spaces are words.
-            capacity: chunks of a generation, about 0.7 KB each.
+            capacity: chunks of a generation, about 0.27 KB each.
         """
         self._capacity = capacity
         self._memo = _Memo(english_words if english_only else words, capacity)

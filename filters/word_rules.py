@@ -19,7 +19,6 @@ ENDS = frozenset(",:;!?¿؟¡()[]{}<>_#*&。？！，、；：～·।،۔؛٪�
 _OPENING = ENDS | frozenset("§%=$£€¥฿₽﷼₴₠₡₢₣₤₥₦₧₨₩₪₫₭₮₯₰₱₲₳₵₶₷₸₹₺₻₼₾₿")
 _QUOTES = frozenset("'\"”“`‘´’‚„»«「」『』（）〔〕【】《》〈〉⟦⟧")
 _BEFORE_STOP = ENDS - frozenset("—–") | frozenset("%²-+")
-_PLAIN_ENDS = frozenset(',:;!?)"”')
 _CURRENCY = re.compile(r"(?<=[0-9])(?:US\$|C\$|A\$|[$£€¥฿₽﷼₴₠-₿])$")
 _UNIT = re.compile(
     r"(?<=[0-9])(?:km[²³]?|m[²³]?|dm[²³]?|cm[²³]?|mm[²³]?|ha|µm|nm|yd|in|ft|kg|g|mg|µg|t|lb|oz|m/s|km/h|kmh|mph|[hk]?Pa"
@@ -36,7 +35,11 @@ _NO_ENDS = frozenset("cefijklopqruvwxyCDEFHIJLNOPQRUVWXYZ0123456789")  # never c
 _LONGEST_ADDRESS = 2048  # characters
 _HYPHENS = re.compile(r"---|--|-|——|–|—|~")
 _HYPHEN = re.compile("[-–—~]")
+_HYPHEN_BETWEEN = re.compile("(-)")
 _INSIDE = re.compile("[.…+*^,–—~:<>=/\\-¦©®°℀-➿⬀-⯿\U0001f000-\U0001faff]")
+
+# An ordinary word, hyphens in it, an 's after it, at most one mark before and after.
+_ORDINARY = re.compile(r"([(\[\"“]?)([A-Za-z]+(?:-[A-Za-z]+)*)((?:['’]s)?)([,.;:!?)\]\"”]?)")
 
 _NOT = "ai are could dare did does do had has have is may might must need ought should was were would ca sha wo"
 _NOT_HAVE = "ca could did does do had may might must need ought sha should wo would"
@@ -305,14 +308,14 @@ def english_words(chunk: str) -> list[str]:
         return list(known[chunk])
     if chunk.isalpha():
         return [chunk]
-    body, last = chunk[:-1], chunk[-1]
-    if (
-        body.isalpha()
-        and body.isascii()
-        and body not in known
-        and (last in _PLAIN_ENDS or (last == "." and body[-1] >= "a"))
-    ):  # the most frequent case of what follows
-        return [body, last]
+    ordinary = _ORDINARY.fullmatch(chunk)
+    if ordinary is not None:  # the most frequent case of what follows
+        before, stem, clitic, after = ordinary.groups()
+        inner = (stem, stem + clitic, chunk[1:], chunk[:-1], before + stem)
+        stops = after != "." or bool(clitic) or (stem[-1] >= "a" and "-" not in stem)  # else it may be an abbreviation
+        if stops and known.keys().isdisjoint(inner):
+            parts = _HYPHEN_BETWEEN.split(stem) if "-" in stem else [stem]
+            return [part for part in (before, *parts, clitic, after) if part]
     if (
         chunk.isalnum()
         and not chunk[0].isdigit()
