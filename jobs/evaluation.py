@@ -34,7 +34,7 @@ class Evaluation:
     @property
     def path(self) -> str:
         """Where units find it, in a build's folder."""
-        return _path(self.digest)
+        return evaluation_path(self.digest)
 
     def keep(self, store: Store) -> dict[str, Json]:
         """Put the n-grams where units find them; the setting of stages that look at them."""
@@ -63,7 +63,8 @@ def open_evaluation(paths: Sequence[str]) -> Evaluation | None:
     return Evaluation(text, hashlib.sha256(text.hashes.tobytes()).hexdigest()[:32])
 
 
-def _path(digest: str) -> str:
+def evaluation_path(digest: str) -> str:
+    """Place of the n-grams in a corpus' folder."""
     return f"ledger/evaluation-{digest}.npy"
 
 
@@ -73,7 +74,11 @@ def kept_evaluation(store: Store) -> tuple[str, dict[str, Json]] | None:
         digest = json.loads(store.read("ledger/build.json")).get("evaluation")
     except FileNotFoundError:
         return None
-    return (digest, {"evaluation": _path(digest), "evaluation_ngram": NGRAM}) if isinstance(digest, str) else None
+    return (
+        (digest, {"evaluation": evaluation_path(digest), "evaluation_ngram": NGRAM})
+        if isinstance(digest, str)
+        else None
+    )
 
 
 @functools.lru_cache(maxsize=2)

@@ -13,15 +13,18 @@ from plait.jobs.auditing import open_manifest
 from plait.jobs.building import BUILD_VERSION, claim
 from plait.jobs.clip import ClipChoice, ClipPlan, plan_clip, without_paths
 from plait.jobs.engines import EngineChoice, choice_of
+from plait.jobs.evaluation import evaluation_path, kept_evaluation
 from plait.jobs.fetching import Fetching, FetchPlan, plan_fetch
 from plait.jobs.flow import Flow, Options
 from plait.jobs.listings import PictureLists, picture_lists
 from plait.jobs.progress import Silent, Watcher
 from plait.jobs.publish import publish
 from plait.jobs.store import Store
+from plait.jobs.superseding import known_files
 from plait.jobs.suppression import SUPPRESSED, keep_suppression, load_suppression
 from plait.jobs.work import Json, Unit
 from plait.schemas.errors import ConfigError
+from plait.schemas.ledger import KNOWN
 from plait.schemas.manifest import Manifest
 from plait.schemas.version import plait_version
 
@@ -37,6 +40,7 @@ class FillPlan:
     fetch: FetchPlan
     lists: PictureLists
     clip: ClipPlan | None = None
+    evaluation: str | None = None  # digest of the evaluation text that the corpus was built without
 
     def to_json(self) -> str:
         """What the folder remembers: equal for the same corpus, wherever it lies, and the same settings."""
@@ -50,6 +54,8 @@ class FillPlan:
         }
         if self.clip is not None:
             plan["clip"] = self.clip.params()
+        if self.evaluation is not None:
+            plan["evaluation"] = self.evaluation
         return json.dumps(plan, sort_keys=True, indent=1)
 
     def units(self) -> list[Unit]:
@@ -84,7 +90,9 @@ def make_fill(corpus: str, fetching: Fetching, clip: ClipChoice | None = None) -
     clips = plan_clip(clip.over(recipe), device=clip.device, cache=clip.cache)
     recipe = without_paths(clip.over(recipe), clips)
     fetch = plan_fetch(fetching, recipe.limits.image_bytes)
-    return FillPlan(corpus, manifest, recipe, options, fetch, picture_lists(recipe), clips)
+    kept = kept_evaluation(Store(corpus))
+    evaluation = None if kept is None else kept[0]
+    return FillPlan(corpus, manifest, recipe, options, fetch, picture_lists(recipe), clips, evaluation)
 
 
 def fill(
@@ -135,9 +143,33 @@ def fill(
             shards = flow.refill(plan.units(), plan.manifest.scores)
             with Store(corpus).open_read(plan.manifest.lists.inputs) as file:
                 flow.inputs = pq.read_table(file)
+            _keep_known(Store(corpus), plan, store)
             missing = plan.manifest.recipe.missing
             done = publish(store, flow, shards, missing=missing, version=plait_version(), began=began)
         store.remove("work")
         return done
     finally:
         running.close()
+
+
+def _keep_known(source: Store, plan: FillPlan, store: Store) -> None:
+    """Copy what the corpus of URLs knows of its documents' text, so that crawls can be added to the new corpus.
+
+    Keys and counts of paragraphs are of the documents that deduplication left, whatever became of their pictures: those
+    of a build that fetches. What is known of pictures the fill found out itself.
+    """
+    numbers = {"keys": 0, "paragraphs": 0}
+    for path in sorted(known_files(source, plan.manifest.generation)):
+        name = path.rpartition("/")[2].partition("-")[0]
+        if name in numbers:
+            _copy(source, path, store, f"{KNOWN}/{name}-g0-{numbers[name]:05d}.parquet")
+            numbers[name] += 1
+    if plan.evaluation is not None:
+        path = evaluation_path(plan.evaluation)
+        _copy(source, path, store, path)
+
+
+def _copy(source: Store, path: str, store: Store, target: str) -> None:
+    with source.open_read(path) as held, store.open_write(target) as file:
+        while block := held.read(1 << 20):
+            file.write(block)

@@ -81,10 +81,10 @@ def site(gate: int | None = None) -> Iterator[Site]:
         running.stop()
 
 
-def write_archive(path: Path, port: int, per_document: int = 3) -> Path:
+def write_archive(path: Path, port: int, per_document: int = 3, first: int = 0) -> Path:
     """Pages whose pictures no archive holds, but for one; a picture that all share, and some that cannot be had."""
     archive, base = WarcBuilder(info=True), f"http://127.0.0.2:{port}"
-    for number in range(DOCUMENTS):
+    for number in range(first, first + DOCUMENTS):
         own = [f"{base}/img/{number * 100 + n}.jpg" for n in range(per_document)]
         others = [
             f"{base}/img/9000.jpg", f"{base}/secret/1.jpg", f"{base}/noai/1.jpg", f"{base}/gone.jpg", "/held.jpg",

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from plait.jobs import Fetching, Options, audit, build, fill
+from plait.jobs.append import append
 from plait.jobs.fetching import plan_fetch
 from plait.jobs.runner import run_unit
 from plait.jobs.store import Store
@@ -195,10 +196,18 @@ def test_a_filled_corpus_is_what_a_build_that_fetches_gives(stored: str, tmp_pat
         asked = len(server.server.asked)
         again = fill(str(tmp_path / "urls"), str(tmp_path / "filled"), MANNERS, workers=2)
         assert len(server.server.asked) == asked  # a finished fill is found finished
+        crawl = write_archive(tmp_path / "later.warc.gz", server.server.port, first=DOCUMENTS - 2) if stored else None
+        grown = [
+            append(str(tmp_path / name), [str(crawl)], fetching=MANNERS, workers=2)
+            for name in ("filled", "http") if crawl
+        ]  # fmt: skip
     assert filled.totals.image_urls == 0
     assert filled.formats == ("parquet", "webdataset")
     assert filled.fingerprint == straight.fingerprint == again.fingerprint
     assert audit(str(tmp_path / "filled")).faults == ()
+    if grown:  # it knows what it has: of the later crawl two pages are there already
+        assert grown[0].fingerprint == grown[1].fingerprint
+        assert grown[0].totals.documents == filled.totals.documents + DOCUMENTS - 2
     with pytest.raises(ConfigError, match="--images urls"):
         fill(str(tmp_path / "http"), str(tmp_path / "more"), MANNERS)
 
