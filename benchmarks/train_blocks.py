@@ -1,4 +1,4 @@
-"""Train the block classifier of `plait.pipeline.extract` on WCXB.
+"""Train the block classifier of `plait.pipeline.extract` on WCXB: token weights, trees, network.
 
 usage: python benchmarks/train_blocks.py WCXB_DIR [--ship pipeline/extract/blocks.npz] [--folds build/extraction]
        [--models fold-0 fold-1 ...] [--cache build/extraction/pages]
@@ -54,7 +54,8 @@ BOOSTING = {
     "max_bin": 63, "seed": 7, "deterministic": True, "force_row_wise": True, "verbose": -1,
 }  # fmt: skip
 PIECE = 250  # pages segmented before they are written to the cache: about 20 s
-INNER_FOLDS = 3  # folds that give training pages honest scores of the stage before
+Arrays = dict[str, npt.NDArray[np.generic]]
+INNER_FOLDS = 10  # folds that give training pages honest scores of the stage before
 
 
 @dataclass(slots=True)
@@ -254,24 +255,28 @@ def page_features(page: TrainPage, tokens: TokenModel) -> npt.NDArray[np.float32
     return features(page.layout, page.frame, tokens.score(page.layout), page.title)
 
 
-def fit_trees(pages: Sequence[TrainPage]) -> dict[str, npt.NDArray[np.generic]]:
-    """Boosted trees; each training page is scored by token weights that have not seen its domain."""
-    import lightgbm
-
-    drawn, weights = sample(pages)
-    start = np.concatenate(([0], np.cumsum([len(page.labels) for page in pages])))
+def unseen_features(pages: Sequence[TrainPage]) -> list[npt.NDArray[np.float32]]:
+    """Features of each page, its tokens scored by weights that have not seen its domain."""
     inner = np.array([fold_of(f"inner {page.domain}", INNER_FOLDS) for page in pages])
     rows: list[npt.NDArray[np.float32]] = [np.zeros((0, 0), np.float32)] * len(pages)
     for k in range(INNER_FOLDS):
         model = TokenModel(fit_tokens([page for page, f in zip(pages, inner, strict=True) if f != k]).astype(float))
         for i in np.flatnonzero(inner == k):
-            rows[i] = page_features(pages[i], model)[drawn[start[i] : start[i + 1]]]
+            rows[i] = page_features(pages[i], model)
+    return rows
+
+
+def fit_trees(pages: Sequence[TrainPage], rows: Sequence[npt.NDArray[np.float32]]) -> Arrays:
+    """Boosted trees over the pages' features."""
+    import lightgbm
+
+    drawn, weights = sample(pages)
     labels = np.concatenate([page.labels for page in pages])[drawn]
-    data = lightgbm.Dataset(np.concatenate(rows), labels, weight=weights[drawn], params=BOOSTING)
+    data = lightgbm.Dataset(np.concatenate(rows)[drawn], labels, weight=weights[drawn], params=BOOSTING)
     return export_trees(lightgbm.train(BOOSTING, data, TREES).dump_model())
 
 
-def export_trees(dump: dict[str, object]) -> dict[str, npt.NDArray[np.generic]]:
+def export_trees(dump: dict[str, object]) -> Arrays:
     """LightGBM's dump as the arrays of `plait.pipeline.extract.trees.Trees`."""
     infos = dump["tree_info"]
     assert isinstance(infos, list)
@@ -308,9 +313,18 @@ def floor32(x: float) -> np.float32:
 
 def train(pages: Sequence[TrainPage], out: pathlib.Path) -> None:
     """Train a model on these pages and write it."""
+    from train_network import fit_network, make_sample
+
     out.parent.mkdir(parents=True, exist_ok=True)
     tokens = fit_tokens(pages)
-    np.savez_compressed(out, tokens=tokens, **fit_trees(pages))
+    rows = unseen_features(pages)
+    trees = fit_trees(pages, rows)
+    weights = np.split(block_weights(pages), np.cumsum([len(page.labels) for page in pages])[:-1])
+    samples = [
+        make_sample(page.layout, page.frame, page.labels, w, x) for page, w, x in zip(pages, weights, rows, strict=True)
+    ]
+    network = {f"network_{name}": array for name, array in fit_network(samples).items()}
+    np.savez_compressed(out, tokens=tokens, **trees, **network)
     print(f"{out}: {len(pages)} pages, {out.stat().st_size:,} bytes", flush=True)
 
 

@@ -49,8 +49,8 @@ class Trees:
             self._columns.append((int(f), levels, table))
         self._trees = trees
 
-    def predict(self, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-        """Probabilities, one a row of shape (rows, features)."""
+    def odds(self, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """Log odds, one a row of shape (rows, features)."""
         count = rows.shape[0]
         alive = np.full((count, self._trees), 0xFFFFFFFF, np.uint32)
         found = np.empty_like(alive)
@@ -61,8 +61,7 @@ class Trees:
         np.bitwise_and(alive, (~alive) + np.uint32(1), out=alive)
         leaf = (alive.astype(np.float32).view(np.int32) >> 23) - 127
         leaf += self._offset
-        score = self._value[leaf].sum(axis=1)
-        return np.asarray(1.0 / (1.0 + np.exp(-score)))
+        return np.asarray(self._value[leaf].sum(axis=1), np.float64)
 
 
 def _left_masks(
