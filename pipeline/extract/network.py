@@ -53,9 +53,8 @@ class Group:
 
 def block_groups(layout: Layout, f: Frame) -> list[Ints]:
     """Labels of the blocks that belong together, closest first: same template, same parent, two containers, page."""
-    element = np.array(layout.b_element, np.int64)
-    parent = np.array(layout.e_parent, np.int64)[element]
-    return [f.signature, parent, f.containers[1], f.containers[2], np.zeros(len(element), np.int64)]
+    parent = f.parent[np.array(layout.b_element, np.int64)]
+    return [f.signature, parent, f.containers[1], f.containers[2], np.zeros(len(parent), np.int64)]
 
 
 class Network:
@@ -102,7 +101,7 @@ class Network:
 
 def _grid(values: Floats) -> Floats:
     """Values to the nearest multiple of 1/UNIT."""
-    return np.asarray(np.rint(values * UNIT) / UNIT)
+    return np.asarray(np.rint(values * UNIT) * (1.0 / UNIT))
 
 
 def _standard(values: npt.NDArray[np.float32], mean: Floats, scale: Floats) -> Floats:
