@@ -65,6 +65,15 @@ def test_small_hosts_share_files_that_are_nearly_full() -> None:
     assert len(files) == 7  # 18 of 20 each
 
 
+def test_a_host_with_a_fifth_of_all_pictures_is_one_unit_and_changes_no_other() -> None:
+    others = [3, 17, 40, 1] * 500
+    fifth = sum(others) // 4
+    _, without = _grouped(others, [], 500)
+    _, files = _grouped([*others, fifth], list(range(0, sum(others), 4096)), 500)
+    assert [len(rows) for table, rows in files if table == "huge"] == [fifth]
+    assert [file for file in files if file[0] != "huge"] == without
+
+
 def test_one_url_of_each_image_key_whatever_the_batches() -> None:
     def batch(keys: list[int]) -> pa.RecordBatch:
         return pa.RecordBatch.from_pydict(
