@@ -55,26 +55,42 @@ class Dropped:
     text: str = ""
 
 
-def rule_examples(
-    path: str, manifest: Manifest, rules: Sequence[Rule], pictures: DroppedPictures | None
-) -> dict[tuple[str, str, str], list[Dropped]]:
-    """Examples by (stage, scope, reason): those whose hashes are smallest. Reasons of safety have none."""
-    kept: dict[tuple[str, str, str], list[tuple[int, int, Dropped]]] = {}
-    columns = ["stage", "scope", "reason", "value", "threshold", "doc_id", "node", "url", "detail"]
-    for number, row in enumerate(ledger_rows(path, manifest.lists.drops, columns, {"reason": _has_examples})):
+Found = dict[tuple[str, str, str], list[Dropped]]
+"""Examples by (stage, scope, reason)."""
+
+
+class RuleExamples:
+    """Of the rows of a ledger of drops, a few of every reason: those whose hashes are smallest."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, str, str], list[tuple[int, int, Dropped]]] = {}
+        self._seen = 0
+
+    def add(self, row: Mapping[str, object]) -> None:
+        """Looks at a row."""
         key = (str(row["stage"]), str(row["scope"]), str(row["reason"]))
         name = f"{row['doc_id']!r}{row['node']}{row['url']}".encode()
         rank = -int.from_bytes(hashlib.blake2b(name, digest_size=6).digest(), "big")
-        held = kept.setdefault(key, [])
+        held = self._kept.setdefault(key, [])
+        self._seen += 1
         if len(held) == EXAMPLES and rank <= held[0][0]:
-            continue
-        entry = (rank, number, _example(key[1], row))
+            return
+        entry = (rank, self._seen, _example(key[1], row))
         if len(held) < EXAMPLES:
             heapq.heappush(held, entry)
         else:
             heapq.heapreplace(held, entry)
-    found = {key: [entry[2] for entry in sorted(held, reverse=True)] for key, held in sorted(kept.items())}
-    return _with_texts(path, _with_pictures(found, rules, pictures))
+
+    def found(self, path: str, rules: Sequence[Rule], pictures: DroppedPictures | None) -> Found:
+        """The examples by (stage, scope, reason), with pictures and texts where they can be had."""
+        ranked = {key: [entry[2] for entry in sorted(held, reverse=True)] for key, held in sorted(self._kept.items())}
+        return _with_texts(path, _with_pictures(ranked, rules, pictures))
+
+
+def dropped_rows(path: str, manifest: Manifest) -> Iterator[dict[str, object]]:
+    """Rows of the ledger of drops that may be shown: reasons of safety have no examples."""
+    columns = ["stage", "scope", "reason", "value", "threshold", "doc_id", "node", "url", "detail"]
+    yield from ledger_rows(path, manifest.lists.drops, columns, {"reason": _has_examples})
 
 
 def _has_examples(reason: str) -> bool:
@@ -92,9 +108,6 @@ def _example(what: str, row: Mapping[str, object]) -> Dropped:
         doc_id if isinstance(doc_id, bytes) else b"",
         node if isinstance(node, int) else None,
     )
-
-
-Found = dict[tuple[str, str, str], list[Dropped]]
 
 
 def _with_pictures(found: Found, rules: Sequence[Rule], pictures: DroppedPictures | None) -> Found:

@@ -8,12 +8,12 @@ from typing import Final
 
 import pyarrow as pa
 
-from plait.explorer.dropped import Dropped, DroppedPictures, node_examples, rule_examples
+from plait.explorer.dropped import Dropped, DroppedPictures, RuleExamples, dropped_rows, node_examples
 from plait.explorer.masking import clipped
 from plait.explorer.near import Near, nearly_dropped
 from plait.explorer.pictures import thumbnail
 from plait.explorer.quantiles import AtQuantiles, at_quantiles
-from plait.explorer.sheets import Sheet, Twins, contact_sheets, text_twins
+from plait.explorer.sheets import Sheet, TextTwins, Twins, contact_sheets
 from plait.filters.rules import Rule
 from plait.loader import Corpus, Text
 from plait.loader.documents import Node
@@ -71,10 +71,14 @@ def gather(path: str, manifest: Manifest, rules: Sequence[Rule], pictures: Dropp
         rules: of its recipe.
         pictures: gives bytes of dropped pictures, where they are still at hand.
     """
+    examples, twins = RuleExamples(), TextTwins()
+    for row in dropped_rows(path, manifest):
+        examples.add(row)
+        twins.add(row)
     found = Gathered(
-        examples=rule_examples(path, manifest, rules, pictures),
+        examples=examples.found(path, rules, pictures),
         nodes=node_examples(path, manifest.lists.node_samples),
-        twins=text_twins(path, manifest),
+        twins=twins.found(),
     )
     if "parquet" not in manifest.formats or not manifest.totals.documents:
         return found

@@ -9,12 +9,10 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
-from plait.explorer.dropped import Among, ledger_rows
 from plait.explorer.masking import clipped
 from plait.explorer.pictures import SMALL, thumbnail
 from plait.explorer.series import picture_rows
 from plait.loader import Corpus, Picture
-from plait.schemas.manifest import Manifest
 
 SHEETS: Final = 8
 SHOWN: Final = 8  # pictures of a sheet
@@ -76,20 +74,25 @@ def contact_sheets(corpus: Corpus, rows: pa.Table) -> tuple[Sheet, ...]:
     return tuple(found)
 
 
-def text_twins(path: str, manifest: Manifest) -> tuple[Twins, ...]:
-    """The documents for which most others were dropped."""
-    if not any(reason in books.dropped for books in manifest.funnel for reason in TWIN_REASONS):
-        return ()
-    groups: dict[tuple[str, str], list[str]] = {}
-    among: Among = {"reason": lambda reason: reason in TWIN_REASONS, "scope": lambda scope: scope == "document"}
-    for row in ledger_rows(path, manifest.lists.drops, ["scope", "reason", "url", "detail"], among):
-        groups.setdefault((str(row["reason"]), _kept(row)), []).append(str(row["url"]))
-    ranked = sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))[:TWINS]
-    return tuple(
-        Twins(reason, kept, len(urls), tuple(clipped(url, 120) for url in sorted(urls)[:4]))
-        for (reason, kept), urls in ranked
-        if kept
-    )
+class TextTwins:
+    """Of the rows of a ledger of drops, the documents for which most others were dropped."""
+
+    def __init__(self) -> None:
+        self._groups: dict[tuple[str, str], list[str]] = {}
+
+    def add(self, row: Mapping[str, object]) -> None:
+        """Looks at a row."""
+        if row["scope"] == "document" and row["reason"] in TWIN_REASONS:
+            self._groups.setdefault((str(row["reason"]), _kept(row)), []).append(str(row["url"]))
+
+    def found(self) -> tuple[Twins, ...]:
+        """The largest groups."""
+        ranked = sorted(self._groups.items(), key=lambda item: (-len(item[1]), item[0]))[:TWINS]
+        return tuple(
+            Twins(reason, kept, len(urls), tuple(clipped(url, 120) for url in sorted(urls)[:4]))
+            for (reason, kept), urls in ranked
+            if kept
+        )
 
 
 def _kept(row: Mapping[str, object]) -> str:
