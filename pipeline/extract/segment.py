@@ -249,7 +249,7 @@ def segment(pieces: list[str], *, max_depth: int, posters: bool, backgrounds: bo
                     link_raw = raw
                     if not inner:
                         inner = raw
-                    if flags_of(raw) & voc.SKIP:
+                    if voc.is_rendered_math(raw):
                         skip = depth
                 elif kind == "inline":
                     if raw:

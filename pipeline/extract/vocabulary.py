@@ -118,9 +118,14 @@ REASON_WORDS = {
     "metadata": "meta byline author tags taglist categories postmeta timestamp dateline",
 }
 _WORD_REASON = {word: reason for reason, words in REASON_WORDS.items() for word in words.split()}
-_SPLIT = re.compile(r"[^a-z0-9]+|(?<=[a-z])(?=\d)")
-_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
-_NAMES = re.compile(r'(?:^|\s)(class|id|role|itemprop|data-testid|data-component|aria-label)="([^"]*)"')
+# Words end at what is no letter or digit, before a digit that follows a letter, and between "a" and "B".
+_WORD = re.compile(r"[0-9]*[A-Z]*[a-z]+|[0-9]*[A-Z]+|[0-9]+")
+_NAMES = frozenset({"class", "id", "role", "itemprop", "data-testid", "data-component"})
+_NAMED = re.compile(rf'(?:^|\s)({"|".join(sorted(_NAMES))})="([^"]*)"')
+_ROLES = (
+    ('role="navigation"', NAV), ('role="contentinfo"', FOOTER), ('role="banner"', HEADER), ('role="main"', ARTICLE),
+    ('role="complementary"', ASIDE), ('role="article"', ARTICLE), ('role="dialog"', UNLIKELY),
+)  # fmt: skip
 _HIDDEN = re.compile(
     r'(?:^|\s)hidden(?:=""|="hidden"|="true"|\s|$)|style="[^"]*(?:display\s*:\s*none|visibility\s*:\s*hidden)',
     re.IGNORECASE,
@@ -129,7 +134,6 @@ _CAPTION = re.compile(
     r"(?:^|[\s_-])(?:caption|figcaption|caption-text|thumbcaption|gallerytext|legend|imgdesc|image-description)(?:$|\s)",
     re.IGNORECASE,
 )
-_CAPTION_HINT = re.compile(r"[Cc]aption|gallerytext|[Ll]egend|imgdesc|image-description")
 _RENDERED_MATH = re.compile(
     r'class="[^"]*\b(?:katex-html|MathJax(?:_[A-Za-z]+)?|MJX_Assistive_MathML|mjx-chtml|MathJax_Preview)\b'
 )
@@ -161,29 +165,74 @@ def _attributes(raw: str) -> Mapping[str, str]:
     return found
 
 
+def _named_values(raw: str) -> list[tuple[str, str]]:
+    """Names and values of the attributes that say what an element is for, in the tag's order.
+
+    Quotes stand around values, so that a split at them is enough, but for broken tags whose names hold one.
+    """
+    parts = raw.split('"')
+    found: list[tuple[str, str]] = []
+    for before, value in zip(parts[::2], parts[1::2], strict=False):
+        if before[-1:] != "=":
+            return _NAMED.findall(raw)
+        name = before[:-1].rpartition(" ")[2]
+        if name in _NAMES:
+            found.append((name, value))
+    return found
+
+
+@functools.lru_cache(maxsize=20_000)
+def _words(name: str) -> tuple[str, ...]:
+    """Lower-case words of one class or id; tags that differ share most of theirs."""
+    return tuple([word.lower() for word in _WORD.findall(name)])
+
+
 def words_of(raw: str) -> list[str]:
     """Lower-case words of a tag's class, id and role, split at punctuation, digits and camel case."""
-    words: list[str] = []
-    for name, value in _NAMES.findall(raw):
-        if name == "aria-label":
-            continue
-        words += [w for w in _SPLIT.split(_CAMEL.sub("-", value).lower()) if w]
-    return words
+    return [word for _, value in _named_values(raw) for name in value.split() for word in _words(name)]
 
 
 _MEMO_LIMIT = 50_000  # distinct attribute strings kept, about 10 MB
 _reason_memo: dict[str, str | None] = {}
 
 
+@functools.lru_cache(maxsize=20_000)
+def _reason(name: str) -> str | None:
+    for word in _words(name):
+        if reason := _WORD_REASON.get(word):
+            return reason
+    return None
+
+
 def reason_of(raw: str) -> str | None:
     """Reason code that the words of a tag's class, id and role suggest, or None; remembered."""
     if raw in _reason_memo:
         return _reason_memo[raw]
-    reason = next((r for word in words_of(raw) if (r := _WORD_REASON.get(word))), None)
+    names = (name for _, value in _named_values(raw) for name in value.split())
+    reason = next((found for name in names if (found := _reason(name))), None)
     if len(_reason_memo) >= _MEMO_LIMIT:
         _reason_memo.clear()
     _reason_memo[raw] = reason
     return reason
+
+
+def _says_hidden(raw: str) -> bool:
+    """Does a tag say that it is not shown? The pattern is run only where it could match."""
+    if "hidden" not in raw and "none" not in raw:
+        return False
+    if "style=" in raw:
+        return bool(_HIDDEN.search(raw))
+    folded = raw.lower()
+    at = folded.find("hidden")  # most stand in "aria-hidden" and the like
+    while at > 0 and not folded[at - 1].isspace():
+        at = folded.find("hidden", at + 1)
+    return at >= 0 and bool(_HIDDEN.search(raw))
+
+
+def is_rendered_math(raw: str) -> bool:
+    """Does a tag hold what a script made of a formula whose source stands beside it?"""
+    named = "katex" in raw or "MathJax" in raw or "MJX" in raw or "mjx" in raw
+    return named and bool(_RENDERED_MATH.search(raw))
 
 
 _UNLIKELY = frozenset(
@@ -198,28 +247,19 @@ def flags_of(raw: str) -> int:
     if flags is not None:
         return flags
     flags = 0
-    if ("hidden" in raw or "none" in raw) and _HIDDEN.search(raw):
+    if _says_hidden(raw):
         flags |= HIDDEN
     if "aria-modal" in raw:
         flags |= UNLIKELY
     if 'role="' in raw:
-        for role, bit in (
-            ("navigation", NAV),
-            ("contentinfo", FOOTER),
-            ("banner", HEADER),
-            ("complementary", ASIDE),
-            ("main", ARTICLE),
-            ("article", ARTICLE),
-            ("dialog", UNLIKELY),
-        ):
-            if f'role="{role}"' in raw:
+        for role, bit in _ROLES:
+            if role in raw:
                 flags |= bit
     if "class=" in raw or "id=" in raw:
-        if _CAPTION_HINT.search(raw) and any(
-            n in ("class", "id") and _CAPTION.search(v) for n, v in _NAMES.findall(raw)
-        ):
+        hint = "aption" in raw or "egend" in raw or "gallerytext" in raw or "imgdesc" in raw or "image-desc" in raw
+        if hint and any(n in ("class", "id") and _CAPTION.search(v) for n, v in _named_values(raw)):
             flags |= CAPTION
-        if ("katex" in raw or "MathJax" in raw or "MJX" in raw or "mjx" in raw) and _RENDERED_MATH.search(raw):
+        if is_rendered_math(raw):
             flags |= SKIP
         reason = reason_of(raw)
         if reason == "comment":
