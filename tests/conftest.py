@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+# Java that lives for seconds: compiled once, and not again to run fast for hours.
+os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
