@@ -19,7 +19,7 @@ from plait.jobs import Options, audit, build, merging, work
 from plait.jobs.engines import EngineChoice
 from plait.jobs.store import Store
 from plait.schemas.errors import ConfigError
-from tests.jobs.clusters import Saboteur, kill, spark_cluster, speculative_session
+from tests.jobs.clusters import Saboteur, kill, ray_cluster, spark_cluster, speculative_session
 from tests.jobs.corpora import write_archives, write_repeats
 from tests.s3_proxy import BadS3, bad_s3
 
@@ -37,21 +37,17 @@ REAL = (
 )
 HOSTILE = ("*.warc", "*.warc.gz", "*.arc")
 EVERY = 41  # requests to the object store between two faults
+PART_BYTES = 52_000  # text, keys of URLs, redirects and rows about pictures are each in several parts
+SELDOM = 197  # in every run of the tests: some faults wait for seconds
 
 
 @pytest.fixture(scope="module", autouse=True)
 def small_parts() -> Iterator[None]:
     """Relational steps in several parts and of merged files, though the archives are small and few."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(work, "FAN_OUT_BYTES", 40_000)
+        patch.setattr(work, "FAN_OUT_BYTES", PART_BYTES)
         patch.setattr(merging, "MANY", 4)
         yield
-
-
-@pytest.fixture(scope="module")
-def module_environment() -> Iterator[pytest.MonkeyPatch]:
-    with pytest.MonkeyPatch.context() as patch:
-        yield patch
 
 
 @pytest.fixture(scope="module")
@@ -90,19 +86,14 @@ def s3(archives: list[Path]) -> Iterator[BadS3]:
 
 
 @pytest.fixture(scope="module")
-def ray_nodes(s3: BadS3, module_environment: pytest.MonkeyPatch) -> Iterator[Cluster]:
+def ray_nodes(s3: BadS3) -> Iterator[Cluster]:
     import ray
-    from ray.cluster_utils import Cluster
 
-    module_environment.setenv("RAY_worker_niceness", "0")  # else other work on the machine starves Ray's workers
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 200 << 20})
-    for _ in range(2):
-        cluster.add_node(num_cpus=1, object_store_memory=200 << 20)
-    ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
-    ray.data.DataContext.get_current().enable_progress_bars = False
-    yield cluster
-    ray.shutdown()
-    cluster.shutdown()
+    with ray_cluster(nodes=3) as cluster:
+        ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
+        ray.data.DataContext.get_current().enable_progress_bars = False
+        yield cluster
+        ray.shutdown()
 
 
 @pytest.fixture(scope="module")
@@ -118,9 +109,8 @@ def spark(spark_url: str) -> Iterator[SparkSession]:
     session.stop()
 
 
-def _build(archives: list[Path], out: Path, choice: EngineChoice) -> str:
-    inputs = [str(path) for path in archives]
-    return build(inputs, str(out), recipe=_recipe(archives), options=SETTINGS, engine=choice).fingerprint
+def _build(inputs: list[str], out: str, archives: list[Path], choice: EngineChoice) -> str:
+    return build(inputs, out, recipe=_recipe(archives), options=SETTINGS, engine=choice).fingerprint
 
 
 def _attempts(store: Store, folder: str) -> dict[str, str]:
@@ -154,15 +144,17 @@ def _goes_on(s3: BadS3, out: str, before: dict[str, str], recipe: str, choice: E
     return done.fingerprint
 
 
-def test_ray_gives_the_same_corpus_with_a_worker_killed(
-    archives: list[Path], expected: str, ray_nodes: Cluster, tmp_path: Path
+def test_ray_gives_the_same_corpus_from_s3_with_a_worker_killed(
+    s3: BadS3, archives: list[Path], expected: str, ray_nodes: Cluster
 ) -> None:
-    out = tmp_path / "out"
-    harm = Saboteur(Store(str(out)), "work/receipts/extract", lambda: kill(_is_busy_worker))
-    with harm:
-        assert _build(archives, out, EngineChoice("ray")) == expected
+    out = f"s3://{s3.bucket}/ray-worker"
+    s3.every = SELDOM
+    with Saboteur(Store(out), "work/receipts/extract", lambda: kill(_is_busy_worker)) as harm:
+        assert _build([f"s3://{s3.bucket}/in"], out, archives, EngineChoice("ray")) == expected
     assert harm.acted
-    assert audit(str(out)).faults == ()
+    assert s3.faults
+    s3.every = 0
+    assert audit(out).faults == ()
 
 
 def _is_busy_worker(line: str) -> bool:
@@ -185,15 +177,14 @@ def test_ray_on_s3_goes_on_after_its_driver_and_then_a_node_are_lost(
     s3.every = 0
 
 
-def test_spark_gives_the_same_corpus_with_an_executor_killed_and_speculation(
+def test_spark_gives_the_same_corpus_from_disk_with_an_executor_killed_and_speculation(
     archives: list[Path], expected: str, spark: SparkSession, tmp_path: Path
 ) -> None:
-    out = tmp_path / "out"
-    harm = Saboteur(Store(str(out)), "work/receipts/extract", lambda: kill(_is_executor))
-    with harm:
-        assert _build(archives, out, EngineChoice("spark", spark_session=spark)) == expected
+    out, inputs = str(tmp_path / "out"), [str(path) for path in archives]
+    with Saboteur(Store(out), "work/receipts/extract", lambda: kill(_is_executor)) as harm:
+        assert _build(inputs, out, archives, EngineChoice("spark", spark_session=spark)) == expected
     assert harm.acted
-    assert audit(str(out)).faults == ()
+    assert audit(out).faults == ()
 
 
 def _is_executor(line: str) -> bool:
