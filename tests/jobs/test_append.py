@@ -105,6 +105,13 @@ def appended(crawls: tuple[Path, Path, str], built: Path, tmp_path_factory: pyte
     return out
 
 
+@pytest.fixture(scope="module")
+def superseded(crawls: tuple[Path, Path, str], built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = Path(shutil.copytree(built, tmp_path_factory.mktemp("later") / "corpus"))
+    append(str(out), [str(crawls[1])], workers=1, supersede=True)
+    return out
+
+
 def _rows(corpus: Path) -> dict[str, dict[str, object]]:
     listed = pq.read_table(corpus / open_manifest(Store(str(corpus))).lists.shards)["path"].to_pylist()
     return {row["url"]: row for path in listed for row in pq.read_table(corpus / path).to_pylist()}
@@ -159,10 +166,9 @@ def test_books_shards_and_readers(crawls: tuple[Path, Path, str], built: Path, a
 
 @pytest.mark.slow
 def test_a_later_capture_supersedes_the_corpus_own(
-    crawls: tuple[Path, Path, str], built: Path, appended: Path, tmp_path: Path
+    built: Path, appended: Path, superseded: Path, tmp_path: Path
 ) -> None:
-    out = Path(shutil.copytree(built, tmp_path / "corpus"))
-    append(str(out), [str(crawls[1])], workers=1, supersede=True)
+    out = Path(shutil.copytree(superseded, tmp_path / "corpus"))
     before, plain, after = _rows(built), _rows(appended), _rows(out)
     renewed = "http://site.test/0"
     assert after.keys() == plain.keys()
@@ -254,11 +260,11 @@ def test_a_third_generation_knows_both_and_a_takedown_is_kept(
 
 @pytest.mark.slow
 def test_same_generation_when_killed_at_any_stage(
-    crawls: tuple[Path, Path, str], built: Path, appended: Path, tmp_path: Path
+    crawls: tuple[Path, Path, str], built: Path, superseded: Path, tmp_path: Path
 ) -> None:
     out = Path(shutil.copytree(built, tmp_path / "corpus"))
-    command = [sys.executable, "-m", "plait.jobs", "append", str(out), str(crawls[1]), "--workers", "1"]
-    for stage in ("reopen_known", "dedup_near", "count_similar", "assemble"):
+    command = [sys.executable, "-m", "plait.jobs", "append", str(out), str(crawls[1]), "--workers", "1", "--supersede"]
+    for stage in ("reopen_known", "find_superseded", "assemble", "superseded"):
         running = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL)
         with Saboteur(
             Store(str(out)), f"work/receipts/{stage}", lambda running=running: os.killpg(running.pid, signal.SIGKILL)
@@ -266,6 +272,6 @@ def test_same_generation_when_killed_at_any_stage(
             assert running.wait(120) == -signal.SIGKILL, stage
         assert open_manifest(Store(str(out))).generation == 0  # readers see the first generation until all is there
     subprocess.run(command, check=True, capture_output=True)
-    done, wanted = open_manifest(Store(str(out))), open_manifest(Store(str(appended)))
+    done, wanted = open_manifest(Store(str(out))), open_manifest(Store(str(superseded)))
     assert (done.generation, done.fingerprint) == (1, wanted.fingerprint)
     assert audit(str(out)).faults == ()
