@@ -79,6 +79,6 @@ def choose(layout: Layout, title: str | None, model: BlockModel) -> tuple[npt.ND
     p = agree_among_siblings(layout, model.probabilities(layout, f, title), f)
     keep = complete(layout, expected_f1_set(p, f.words), p, f)
     images = choose_images(layout, p, keep, f)
-    if is_shell(p, keep, f) and not images.any():
-        return np.zeros(len(keep), np.bool_), images
+    if is_shell(layout, p, keep, images, f):
+        return np.zeros(len(keep), np.bool_), np.zeros(len(images), np.bool_)
     return drop_repeats(layout, keep, f.words), images

@@ -76,20 +76,26 @@ def expected_f1_set(p: Floats, words: Floats) -> npt.NDArray[np.bool_]:
     return np.asarray(p >= p[order[best]])
 
 
-def is_shell(p: Floats, keep: npt.NDArray[np.bool_], f: Frame) -> bool:
+def is_shell(layout: Layout, p: Floats, keep: npt.NDArray[np.bool_], images: npt.NDArray[np.bool_], f: Frame) -> bool:
     """Is a page of few words so unlikely to have content, even in its best choice, that it holds its furniture alone?
 
-    Shops and applications that fill their pages by script serve such shells, and their "Sign in" is no document.
+    Shops and applications that fill their pages by script serve such shells, and their "Sign in" is no document. A page
+    with a picture of some size, or with a caption, is none.
 
     Args:
+        layout: the page.
         p: probability of each block.
         keep: the chosen blocks, at least one.
+        images: the chosen pictures.
         f: the page's shared arrays.
     """
     total, chosen = float(f.words.sum()), float(f.words[keep].sum())
     if total >= _SHELL_WORDS or chosen >= _SHELL_SHARE * total:
         return False
-    return float((p * f.words)[keep].sum()) < _SHELL_SURE * chosen
+    if float((p * f.words)[keep].sum()) >= _SHELL_SURE * chosen:
+        return False
+    pictures = [layout.images[i] for i in np.flatnonzero(images)]
+    return not any(_declares_large(image.raw) or caption_blocks(layout, image) for image in pictures)
 
 
 def agree_among_siblings(layout: Layout, p: Floats, f: Frame) -> Floats:

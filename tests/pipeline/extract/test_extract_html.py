@@ -113,6 +113,19 @@ def test_template_is_removed_with_its_reason(extractor: str) -> None:
     assert {"navigation", "cookie_banner", "footer", "sidebar"} <= {r.reason for r in found.removed}
 
 
+def test_a_shell_that_a_script_would_fill_is_no_document() -> None:
+    menu = "".join(f"<li><a href='/{name}'>{name}</a></li>" for name in ("Orders", "Account", "Wish list", "Messages"))
+    links = "".join(f"<li><a href='/{name}'>{name}</a></li>" for name in ("Help", "Terms of use", "Privacy policy"))
+    shell = f"""<header class="site-header"><nav class="top-nav"><ul>{menu}</ul></nav>
+      <form class="search-form"><button>Search</button></form></header><div id="root"></div>
+      <footer class="site-footer"><ul class="footer-links">{links}</ul><p>© 2026 All rights reserved</p></footer>"""
+    assert reason(page(shell)) == "no_content"
+    picture = "<figure><img src='/harbour.jpg' width=900 height=600><figcaption>The harbour</figcaption></figure>"
+    shown = shell.replace('<div id="root">', f'<div id="root">{picture}')
+    assert [n.kind for n in extract_html(page(shown), URL).nodes if n.kind == "image"] == ["image"]
+    assert texts(extract_html(page("<p>Closed on Mondays.</p>"), URL), "p") == ["Closed on Mondays."]
+
+
 @pytest.mark.parametrize("extractor", EXTRACTORS)
 def test_a_refrain_is_kept_and_copies_are_not(extractor: str) -> None:
     refrain = f"Refrain: {LONG * 2}"
