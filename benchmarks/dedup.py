@@ -7,10 +7,10 @@
 - curves: share of pairs that the bands of each preset find beside 1 - (1 - J^r)^b.
 - planted: edited pages, shuffled paragraphs and shared boilerplate made from real text; pairs that the whole
   path (signatures, buckets, check) joins, by their true Jaccard similarity; chains reported apart.
-- growth: CPU time a document and peak memory of the whole path at 10 k, 100 k and 1 M documents, each in a process of
-  its own, warm; rows are sorted in parts by key range, by the local engine's own code. The small sizes are measured
-  several times, before and after the large one (10 k eight times, 100 k four times, 1 M once): the least of each
-  counts, since other work on the machine can only add.
+- growth: CPU time a document and peak memory of the whole path at 10 k, 100 k and 1 M documents; rows are sorted in
+  parts by key range, by the local engine's own code. What else the machine does changes CPU times by more than the size
+  does, so the path over 10 k documents runs again and again between the pieces of the larger one, in its process: the
+  ratio of the two, measured over the same minutes, is what grows or does not.
 
 The text is the gold of ../shared/data/wcxb, or of any folder of such files.
 """
@@ -25,7 +25,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -261,25 +261,35 @@ def ordered(store: Store, name: str, schema: pa.Schema, order: tuple[str, ...]) 
         yield from sorted_rows(store, shuffle, low, high)
 
 
-def whole_path(paragraphs: list[list[str]], docs: int, folder: Path) -> tuple[Clock, int, int]:
-    """Signatures, Parquet, bands in order, buckets, components, the latest of each: time, documents dropped, edges."""
+def whole_path(
+    paragraphs: list[list[str]], docs: int, folder: Path, rest: Callable[[], None]
+) -> tuple[Clock, int, int]:
+    """Signatures, Parquet, bands in order, buckets, components, the latest of each: time, documents dropped, edges.
+
+    `rest` is called after every 100,000 documents and every step.
+    """
     config, clock, store = OMNICORPUS, Clock(), Store(str(folder))
     with (
         pq.ParquetWriter(folder / "keys.parquet", KEYS) as keys,
         pq.ParquetWriter(folder / "bands.parquet", BAND_ROW) as bands,
     ):
-        for batch in documents(paragraphs, docs):
+        for number, batch in enumerate(documents(paragraphs, docs)):
+            if number % 100 == 99:
+                rest()
             with clock.step("signatures"):
                 made = document_keys(batch, config)
             with clock.step("write"):
                 keys.write_batch(made)
                 bands.write_batch(explode_bands(made, config))
+    rest()
     with clock.step("sort and buckets"):
         parts = list(bucket_edges(ordered(store, "bands.parquet", BAND_ROW, ("key", "id")), config))
         a = np.concatenate([np.asarray(part.column(0)) for part in parts])
         b = np.concatenate([np.asarray(part.column(1)) for part in parts])
+    rest()
     with clock.step("components"):
         nodes, labels = components(a, b)
+    rest()
     with clock.step("keep the latest"):
         with pq.ParquetWriter(folder / "claims.parquet", CLAIM) as claims:
             for batch in pq.ParquetFile(folder / "keys.parquet").iter_batches(columns=["id", "captured", "doc_id"]):
@@ -298,41 +308,49 @@ def whole_path(paragraphs: list[list[str]], docs: int, folder: Path) -> tuple[Cl
     return clock, dropped, len(a)
 
 
+SMALL = 10_000
+
+
 def grow(paragraphs: list[list[str]], docs: int) -> None:
-    """The whole path over `docs` documents, after 1,000 others: a line of JSON."""
+    """The whole path over `docs` documents, and over 10,000 in between: a line of JSON."""
+    beside: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
-        for name, count in (("warm", 1000), ("measured", docs)):
-            (Path(folder) / name).mkdir()
-            clock, dropped, edges = whole_path(paragraphs, count, Path(folder) / name)
+
+        def small() -> None:
+            clock, _, _ = whole_path(paragraphs, SMALL, Path(folder), lambda: None)
+            beside.append(sum(clock.spent.values()) / SMALL)
+
+        small()
+        beside.clear()  # it made tables and loaded libraries
+        large = Path(folder) / "large"
+        large.mkdir()
+        clock, dropped, edges = whole_path(paragraphs, docs, large, small)
+        small()
     peak = int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
-    print(json.dumps({"docs": docs, "spent": clock.spent, "dropped": dropped, "edges": edges, "peak": peak}))
+    found = {"spent": clock.spent, "beside": beside, "dropped": dropped, "edges": edges, "peak": peak}
+    print(json.dumps(found))
 
 
 def growth(data: Path, sizes: list[int]) -> None:
-    """`grow` in processes of its own, small sizes before and after the large ones; the least of each."""
-    small, middle, large = sizes
-    runs = [*[small] * 4, *[middle] * 2, large, *[small] * 4, *[middle] * 2]
-    best: dict[int, dict[str, object]] = {}
-    seen: dict[int, list[float]] = {size: [] for size in sizes}
-    for docs in runs:
-        command = [sys.executable, __file__, "grow", "--data", str(data), "--docs", str(docs)]
-        found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-        cost = sum(found["spent"].values()) / docs * 1e6
-        print(f"  {docs}: {cost:.1f} µs", flush=True)
-        if cost < min(seen[docs], default=np.inf):
-            best[docs] = found
-        seen[docs].append(cost)
-    before = None
+    """`grow` for each size in a process of its own, three times up to 100 k documents; medians of the ratio."""
+    before = 1.0
     for docs in sizes:
-        found, cost = best[docs], min(seen[docs])
+        ratios: list[float] = []
+        for _ in range(3 if docs <= 10 * SMALL else 1):
+            command = [sys.executable, __file__, "grow", "--data", str(data), "--docs", str(docs)]
+            found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+            cost, small = sum(found["spent"].values()) / docs, float(np.mean(found["beside"]))
+            ratios.append(cost / small)
         steps = ", ".join(f"{name} {seconds / docs * 1e6:.1f}" for name, seconds in found["spent"].items())
-        step = "" if before is None else f"; {cost / before - 1:+.1%} on the size before"
+        ratio = float(np.median(ratios))
         print(
-            f"{docs} documents: {cost:.1f} µs of CPU a document ({steps}), median {np.median(seen[docs]):.1f}, "
-            f"{found['dropped']} dropped, {found['edges']} edges, peak {found['peak']:.0f} MB{step}",
+            f"{docs} documents: {cost * 1e6:.1f} µs of CPU a document ({steps}), {small * 1e6:.1f} at {SMALL} between "
+            f"its pieces ({len(found['beside'])} times); ratio {ratio:.3f} of {', '.join(f'{r:.3f}' for r in ratios)}: "
+            f"{ratio / before - 1:+.1%} on the size before; {found['dropped']} dropped, {found['edges']} edges, "
+            f"peak {found['peak']:.0f} MB",
             flush=True,
         )
-        before = cost
+        before = ratio
 
 
 def main() -> None:
@@ -342,7 +360,7 @@ def main() -> None:
     parser.add_argument("--docs", type=int, action="append")
     given = parser.parse_args()
     if given.part == "growth":
-        growth(given.data, given.docs or [10_000, 100_000, 1_000_000])
+        growth(given.data, given.docs or [SMALL, 10 * SMALL, 100 * SMALL])
         return
     docs = (given.docs or [2000])[0]
     if given.part == "error":

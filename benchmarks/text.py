@@ -1,13 +1,15 @@
 """Text: equality and speed beside datatrove, speed of whole recipes, language identification.
 
     python benchmarks/text.py datatrove|record|recipes|language|profile [--data FOLDER] [--docs N] [--venv FOLDER]
+                                                                        [--recipe NAME]...
 
 - datatrove: Gopher repetition, Gopher quality, C4 and FineWeb on the same documents. datatrove 0.10.1 runs in a virtual
   environment of its own, made here; each family's decisions and those of the four in a row are compared, and documents
   per CPU second of both. datatrove's filters share one document's tokens (its own cache); ours start with an empty
   memo, and are timed again with a warm one.
 - record: datatrove's decisions on gold texts, for tests/filters/test_datatrove.py.
-- recipes: language and all rules of the built-in recipes on documents of 500 words, documents per CPU second.
+- recipes: language and all rules of the built-in recipes on documents of 500 words, documents per CPU second. What
+  bare language identification does before and after each recipe tells how busy the machine was.
 - language: sentences of lid_lingua joined by five: accuracy per language beside bare fastText.
 - profile: CPU time of every document score.
 
@@ -43,6 +45,7 @@ from plait.schemas.errors import RecordError
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 BATCH = 200
+RECIPES = ("omnicorpus", "obelics", "moscar", "fineweb", "default", "annotate")
 FAMILIES = {
     "gopher_repetition": ("dup_paragraphs", "dup_10gram"),
     "gopher_quality": ("word_count", "stop_words"),
@@ -250,7 +253,7 @@ def of_500_words(texts: Sequence[str], count: int) -> list[str]:
     return found[:count]
 
 
-def recipes(texts: list[str], count: int) -> None:
+def recipes(texts: list[str], count: int, names: Sequence[str]) -> None:
     """Documents per CPU second of whole recipes.
 
     Cold: the first documents, with an empty memo of words. Steady: the last ones, after the memo has seen those between
@@ -263,8 +266,8 @@ def recipes(texts: list[str], count: int) -> None:
     beginning, end = pages(first, split=True), pages(last, split=True)
     lid176()
     run(beginning[:1], load_recipe("annotate"))
-    print(f"bare language identification {len(last) / language_seconds(end):.0f} docs/CPU-s")
-    for name in ("omnicorpus", "obelics", "moscar", "fineweb", "default", "annotate"):
+    for name in names:
+        before = language_seconds(end)
         recipe = load_recipe(name)
         recipe = recipe.skipping(recipe.requirements())
         vocabulary.cache_clear()
@@ -276,7 +279,8 @@ def recipes(texts: list[str], count: int) -> None:
         kept = sum(result.kept.num_rows for result in results)
         print(
             f"{name:14} docs/CPU-s cold {len(first) / cold:6.0f}  steady {len(last) / steady:6.0f}  "
-            f"warm {len(last) / warm:6.0f}  kept {kept / len(last):.1%}"
+            f"warm {len(last) / warm:6.0f}  kept {kept / len(last):.1%}  "
+            f"language alone {len(last) / before:.0f} before, {len(last) / language_seconds(end):.0f} after"
         )
 
 
@@ -332,6 +336,7 @@ def main() -> None:
     parser.add_argument("what", choices=["datatrove", "record", "recipes", "language", "profile"])
     parser.add_argument("--data", type=Path)
     parser.add_argument("--docs", type=int, default=2000)
+    parser.add_argument("--recipe", action="append")
     parser.add_argument("--venv", type=Path, default=Path("build/bench-datatrove"))
     args = parser.parse_args()
     if args.what == "language":
@@ -344,7 +349,7 @@ def main() -> None:
     if args.what == "datatrove":
         datatrove(texts, args.venv)
     elif args.what == "recipes":
-        recipes(texts, args.docs)
+        recipes(texts, args.docs, args.recipe or RECIPES)
     else:
         profile(texts)
 
