@@ -17,6 +17,7 @@ from plait.jobs import Options, audit, build
 from plait.jobs.append import append
 from plait.jobs.auditing import open_manifest
 from plait.jobs.engines import EngineChoice
+from plait.jobs.refilter import refilter
 from plait.jobs.store import Store
 from plait.jobs.takedown import takedown
 from plait.loader import Corpus
@@ -41,6 +42,13 @@ ngram = 5
 bands = 16
 rows = 6
 threshold = 0.68
+"""
+LONGER = """
+[[rule]]
+name = "too_short"
+scope = "document"
+keep = "chars >= 2145"
+source = "test"
 """
 SETTINGS = Options(shard_docs=4)
 
@@ -238,6 +246,14 @@ def test_another_engine_appends_the_same_generation(
     assert done.fingerprint == open_manifest(Store(str(appended))).fingerprint
     assert _reasons(out) == _reasons(appended)
     assert audit(str(out)).faults == ()
+    stricter = tmp_path / "stricter.toml"
+    stricter.write_text(Path(crawls[2]).read_text().replace("cap = 3", "cap = 2") + LONGER)
+    here = refilter(str(out), str(tmp_path / "here"), recipe=str(stricter), workers=1)
+    there = refilter(str(out), str(tmp_path / "there"), recipe=str(stricter), engine=EngineChoice(engine, 1))
+    assert 0 < there.totals.documents < done.totals.documents
+    assert there.fingerprint == here.fingerprint
+    assert _reasons(tmp_path / "there") == _reasons(tmp_path / "here")
+    assert audit(str(tmp_path / "there")).faults == ()
 
 
 @pytest.mark.slow
