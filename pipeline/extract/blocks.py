@@ -31,6 +31,7 @@ from plait.pipeline.extract.trees import Trees
 
 # Cross-validated word F1 on WCXB and that on the Readability pages are the same, within 0.001, from 0.35 to 0.5.
 _NETWORK_SHARE = 0.45
+_NETWORK_BLOCKS = 20_000  # of a page: as many take 90 MB in the network
 _NETWORK = "network_"  # of the names of its arrays
 
 
@@ -53,11 +54,20 @@ class BlockModel:
             )
 
     def probabilities(self, layout: Layout, f: Frame, title: str | None) -> Floats:
-        """Probability of each block to be main content: a weighted mean of the trees' and the network's log odds."""
+        """Probability of each block to be main content: a weighted mean of the trees' and the network's log odds.
+
+        The trees decide alone on pages of so many blocks that the network's values would take hundreds of megabytes.
+        """
         rows = features(layout, f, self.tokens.score(layout), title)
+        if len(rows) > _NETWORK_BLOCKS:
+            return _probability(self.trees.odds(rows))
         groups = [Group.of(labels) for labels in block_groups(layout, f)]
         odds = (1.0 - _NETWORK_SHARE) * self.trees.odds(rows) + _NETWORK_SHARE * self.network.odds(rows, groups)
-        return np.asarray(1.0 / (1.0 + np.exp(-odds)))
+        return _probability(odds)
+
+
+def _probability(odds: Floats) -> Floats:
+    return np.asarray(1.0 / (1.0 + np.exp(-odds)))
 
 
 @functools.cache

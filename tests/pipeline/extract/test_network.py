@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from plait.pipeline.extract import extract_html
 from plait.pipeline.extract.network import LAYERS, WIDTH, Group, Network
 
 FEATURES, GROUPS = 7, 5
@@ -79,6 +80,22 @@ def test_pages_shorter_than_a_step_have_odds(count: int) -> None:
     odds = Network(_arrays(1)).odds(features, groups)
     assert odds.shape == (count,)
     assert np.isfinite(odds).all()
+
+
+def test_trees_decide_alone_on_pages_of_very_many_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    odds = Network.odds
+
+    def counted(self: Network, features: npt.NDArray[np.float32], groups: list[Group]) -> npt.NDArray[np.float64]:
+        asked.append(len(features))
+        return odds(self, features, groups)
+
+    monkeypatch.setattr(Network, "odds", counted)
+    monkeypatch.setattr("plait.pipeline.extract.blocks._NETWORK_BLOCKS", 30)
+    for count in (30, 31):
+        html = "".join(f"<p>Paragraph {i} of a page that has some of them.</p>" for i in range(count)).encode()
+        assert len(extract_html(html, "http://example.org/").nodes) == count
+    assert asked == [30]
 
 
 def test_the_model_that_ships_is_small() -> None:
