@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from plait.pipeline.extract.frame import Frame, Ints
-from plait.pipeline.extract.network import FEATURE_BOUND, LARGEST, LAYERS, UNIT, WIDTH, block_groups
+from plait.pipeline.extract.network import FEATURE_BOUND, LARGEST, LAYERS, UNIT, WIDTH, block_groups, logs
 from plait.pipeline.extract.segment import Layout
 
 GROUPS = 5
@@ -43,11 +43,6 @@ class Sample:
     labels: npt.NDArray[np.float32]
     weights: npt.NDArray[np.float32]
     groups: list[Ints]
-
-
-def logs(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """As the package takes them."""
-    return np.copysign(np.log1p(np.abs(values)), values)
 
 
 def make_sample(

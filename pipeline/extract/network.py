@@ -58,6 +58,11 @@ def block_groups(layout: Layout, f: Frame) -> list[Ints]:
     return [f.signature, parent, f.containers[1], f.containers[2], np.zeros(len(parent), np.int64)]
 
 
+def logs(values: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+    """Logarithms of the values' sizes with the values' signs, 0 for 0: what the network takes of the features."""
+    return np.asarray(np.copysign(np.log1p(np.abs(values)), values))
+
+
 class Network:
     """Weights, as `benchmarks/train_network.py` writes them."""
 
@@ -119,6 +124,4 @@ def _grid(values: Floats) -> Floats:
 
 def _standard(values: npt.NDArray[np.float32], mean: Floats, scale: Floats) -> Floats:
     """Logarithms of the values' sizes, standardised and bounded."""
-    wide = values.astype(np.float64)
-    logs = np.copysign(np.log1p(np.abs(wide)), wide)
-    return _grid(np.clip((logs - mean) / scale, -FEATURE_BOUND, FEATURE_BOUND))
+    return _grid(np.clip((logs(values.astype(np.float64)) - mean) / scale, -FEATURE_BOUND, FEATURE_BOUND))
