@@ -25,15 +25,22 @@ def ramps(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return np.asarray(steps + np.repeat(starts - (ends - counts), counts))
 
 
+def spans(array: pa.StringArray | pa.BinaryArray) -> tuple[np.ndarray, np.ndarray]:
+    """The bytes of an array without nulls in a row: uint8; and where each entry begins, and the last ends: int32."""
+    _, offsets, values = array.buffers()
+    if not len(array):
+        return np.zeros(0, np.uint8), np.zeros(1, np.int32)
+    bounds = np.frombuffer(offsets, np.int32)[array.offset : array.offset + len(array) + 1]
+    data = np.frombuffer(values, np.uint8) if values is not None else np.zeros(0, np.uint8)
+    return data[bounds[0] : bounds[-1]], bounds - bounds[0] if bounds[0] else bounds
+
+
 def utf8(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """The UTF-8 of texts in a row: uint8; and where each begins, and the last ends: int32 of length texts + 1.
 
     Texts are without lone surrogates.
     """
-    _, offsets, values = pa.array(texts, pa.string()).buffers()
-    bounds = np.frombuffer(offsets, np.int32)[: len(texts) + 1] if len(texts) else np.zeros(1, np.int32)
-    data = np.frombuffer(values, np.uint8) if values is not None else np.zeros(0, np.uint8)
-    return data[: bounds[-1]], bounds
+    return spans(pa.array(texts, pa.string()))
 
 
 def _blanks(data: np.ndarray) -> np.ndarray:

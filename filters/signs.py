@@ -272,25 +272,39 @@ _PATTERNS = {
     LEADS: _union(sign.pair[0] for sign in SIGNS),
     FOLLOWS: _union(sign.pair[1] for sign in SIGNS),
 }
-_WRITTEN = re.compile(_union(sign.written for sign in SIGNS))
-_COMPILED = [(bit, re.compile(pattern)) for bit, pattern in _PATTERNS.items()]
-_SUSPECT = _union([*_PATTERNS.values(), _WRITTEN.pattern.lower()]).replace(
-    r"\d", r"\p{Nd}"
-)  # for RE2, whose \d knows ASCII's digits only
+_WRITTEN = _union(sign.written for sign in SIGNS)
+_SUSPECT = _union([*_PATTERNS.values(), _WRITTEN.lower()])
+_NOTHING_ELSE = f"^[{re.escape(_AROUND)}]+$"
 
 
-def chunk_hints(chunks: Sequence[str]) -> np.ndarray:
+def _matching(chunks: pa.StringArray, pattern: str) -> np.ndarray:
+    """Whether every chunk matches a pattern somewhere: bool. The short name of digits is of ASCII only in RE2."""
+    return np.asarray(pc.match_substring_regex(chunks, pattern.replace(r"\d", r"\p{Nd}")))
+
+
+def _lower(chunks: pa.StringArray) -> pa.StringArray:
+    """The chunks in lower case, as `str.lower` has it."""
+    low = pc.ascii_lower(chunks)
+    wide = pc.invert(pc.string_is_ascii(chunks))
+    if not pc.any(wide).as_py():
+        return low
+    return pc.replace_with_mask(low, wide, pa.array([chunk.lower() for chunk in chunks.filter(wide).to_pylist()]))
+
+
+def chunk_hints(chunks: pa.StringArray) -> np.ndarray:
     """What every chunk hints at: uint16. Cost: about 0.3 µs a chunk."""
-    low = [chunk.lower() for chunk in chunks]
+    low = _lower(chunks)
     found = np.zeros(len(chunks), np.uint16)
-    found[[chunk.startswith(_OPENING) for chunk in chunks]] |= OPENS
-    found[[chunk.endswith(_CLOSING) for chunk in chunks]] |= CLOSES
-    found[[not chunk.strip(_AROUND) for chunk in chunks]] |= AROUND
-    suspects = pc.match_substring_regex(pa.array(low, pa.string()), _SUSPECT)
-    for place in np.flatnonzero(suspects).tolist():
-        chunk = low[place]
-        bits = sum(bit for bit, pattern in _COMPILED if pattern.search(chunk) is not None)
-        found[place] |= bits | LONG if _WRITTEN.search(chunks[place]) is not None else bits
+    for bit, edge, marks in ((OPENS, pc.starts_with, _OPENING), (CLOSES, pc.ends_with, _CLOSING)):
+        for mark in marks:
+            found[np.asarray(edge(chunks, mark))] |= bit
+    found[_matching(chunks, _NOTHING_ELSE)] |= AROUND
+    suspects = np.flatnonzero(_matching(low, _SUSPECT))
+    if len(suspects):
+        asked = low.take(pa.array(suspects))
+        for bit, pattern in _PATTERNS.items():
+            found[suspects[_matching(asked, pattern)]] |= bit
+        found[suspects[_matching(chunks.take(pa.array(suspects)), _WRITTEN)]] |= LONG
     return found
 
 

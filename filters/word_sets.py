@@ -25,17 +25,22 @@ _INVERSE = np.uint64(pow(0x9E3779B97F4A7C15, -1, 1 << 64))
 _BYTE = _mixed(np.arange(1, 257, dtype=np.uint64) * _BASE)  # what a byte counts for
 
 
-def word_hashes(listed: Sequence[str]) -> np.ndarray:
-    """Hashes of words' text, the same everywhere: uint64.
+def span_hashes(data: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Hashes of the words whose UTF-8 is data[starts[i] : ends[i]], the same everywhere: uint64.
 
-    A polynomial over the bytes of the UTF-8 modulo 2^64, for all words in one pass; mixed. About 15 ns a byte.
+    A polynomial over the bytes modulo 2^64, for all words in one pass; mixed. About 15 ns a byte.
     """
-    data, bounds = utf8(listed)
     powers, inverses = np.full(len(data) + 1, _BASE), np.full(len(data) + 1, _INVERSE)
     powers[0] = inverses[0] = 1
     sums = np.zeros(len(data) + 1, np.uint64)
     np.cumsum(_BYTE[data] * np.cumprod(powers)[:-1], out=sums[1:])
-    return _mixed((sums[bounds[1:]] - sums[bounds[:-1]]) * np.cumprod(inverses)[bounds[:-1]])
+    return _mixed((sums[ends] - sums[starts]) * np.cumprod(inverses)[starts])
+
+
+def word_hashes(listed: Sequence[str]) -> np.ndarray:
+    """Hashes of words' text: uint64."""
+    data, bounds = utf8(listed)
+    return span_hashes(data, bounds[:-1], bounds[1:])
 
 
 class HashSet:

@@ -50,6 +50,11 @@ def flags_of(word: str) -> int:
     return found
 
 
+def facts_of(word: str) -> int:
+    """What is known of a word, in one number: its length above bit 16, its stop bit above bit 8, its sets."""
+    return len(word) << 16 | STOP_BIT.get(word, 0) << 8 | flags_of(word)
+
+
 @dataclass(frozen=True)
 class WordTable:
     """Facts about words, a row each; a word may have several rows.

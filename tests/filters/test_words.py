@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import time
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plait.filters.word_rules import english_words, words
+from plait.filters.vocabulary import Vocabulary
+from plait.filters.word_rules import english_words, exceptions, words
+from plait.filters.word_sets import word_hashes
+from plait.filters.word_table import facts_of
 
 
 @pytest.mark.parametrize(
@@ -63,6 +67,42 @@ def test_characters_without_spaces_are_words():
 def test_words_are_the_chunk_again(chunk: str):
     assert "".join(words(chunk)) == chunk
     assert all(words(chunk))
+
+
+STEMS = [
+    "the",
+    "The",
+    "THE",
+    "US",
+    "a",
+    "b",
+    "end",
+    "Mr",
+    "etc",
+    "cannot",
+    "well-known",
+    "o'clock",
+    "10",
+    "日本",
+    "é",
+    "",
+]
+STEMS += [chunk.strip("(['’\".") for chunk in exceptions() if chunk.isascii()][::9]
+MARKS = ["", "(", "[", '"', ".", ",", ";", ":", "!", "?", ")", "]", "“", "’s", "'", ":)", "-"]
+CHUNKS = st.tuples(st.sampled_from(MARKS), st.sampled_from(STEMS), st.sampled_from(MARKS)).map("".join)
+
+
+@given(st.lists(CHUNKS, max_size=12))
+def test_words_of_a_batch_are_those_of_each_chunk(chunks: list[str]):
+    wanted = [word for chunk in " ".join(chunks).split() for word in words(chunk)]
+    vocabulary = Vocabulary()
+    for _ in range(2):  # new, and remembered
+        found = vocabulary.encode([" ".join(chunks)])
+        table = found.table
+        assert found.hash.tolist() == word_hashes(wanted).tolist()
+        assert table.lower[found.codes].tolist() == word_hashes([word.lower() for word in wanted]).tolist()
+        known = table.length.astype(np.int64) << 16 | table.stop.astype(np.int64) << 8 | table.flags
+        assert known[found.codes].tolist() == [facts_of(word) for word in wanted]
 
 
 def test_a_run_of_punctuation_is_linear():
