@@ -17,7 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from plait.filters import characters
-from plait.filters.signs import signs
+from plait.filters.chunks import Utf8, spans, split_lines, utf8
+from plait.filters.hints import signs
 from plait.filters.vocabulary import Vocabulary, vocabulary
 from plait.filters.word_table import ALPHABETIC, PUNCTUATION, SYMBOLIC, TERMINAL, Words
 
@@ -51,24 +52,32 @@ class Lines:
     _words: list[Words] = field(default_factory=list, repr=False)
     _classes: dict[int, np.ndarray] = field(default_factory=dict, repr=False)
     _signs: list[np.ndarray] = field(default_factory=list, repr=False)
+    _utf8: list[Utf8] = field(default_factory=list, repr=False)
+
+    @property
+    def utf8(self) -> Utf8:
+        """The bytes of the lines."""
+        if not self._utf8:
+            self._utf8.append(utf8(self.texts))
+        return self._utf8[0]
 
     @property
     def words(self) -> Words:
         """The words of every line."""
         if not self._words:
-            self._words.append(self.words_with.encode(self.texts))
+            self._words.append(self.words_with.words(self.utf8))
         return self._words[0]
 
     def of_class(self, flag: int) -> np.ndarray:
         """Characters of every line of a class of `plait.filters.characters`: int64."""
         group, place = characters.group_of(flag)
         if group not in self._classes:
-            self._classes[group] = characters.class_counts(self.texts, group)
+            self._classes[group] = characters.class_counts(self.utf8, group)
         return self._classes[group][:, place]
 
     @property
     def signs(self) -> np.ndarray:
-        """Signs of boilerplate of every line by itself, as sets of bits (`plait.filters.signs`): int64."""
+        """Signs of boilerplate of every line by itself, as sets of bits (`plait.filters.hints`): int64."""
         if not self._signs:
             self._signs.append(signs(self.texts, self.words.hints))
         return self._signs[0]
@@ -111,12 +120,12 @@ class Lines:
             order: int64, the index of every line of the result, fresh ones counted on from the old ones.
             gap: int32, line feeds before every line of the result.
         """
-        known = len(self.texts)
+        known, new = len(self.texts), utf8(fresh)
         texts = list(map([*self.texts, *fresh].__getitem__, order.tolist()))
-        joined = [have.joined(self.words_with.encode(fresh)) for have in self._words]
+        joined = [have.joined(self.words_with.words(new)) for have in self._words]
         words = [have.select(order) for have in joined]
         classes = {
-            group: np.concatenate([have, characters.class_counts(fresh, group)])[order]
+            group: np.concatenate([have, characters.class_counts(new, group)])[order]
             for group, have in self._classes.items()
         }
         found = [
@@ -203,6 +212,15 @@ class TextBatch:
             else:
                 rest = zip(gaps.tolist(), lines[start + 1 : end], strict=True)
                 found[unit] = lines[start] + "".join("\n" * gap + line for gap, line in rest)
+        return found
+
+    @cached_property
+    def hints(self) -> np.ndarray:
+        """What the lines of every unit hint at (`plait.filters.hints`): uint32."""
+        found = np.zeros(len(self), np.uint32)
+        full = np.flatnonzero(self.line_count)
+        if len(full):
+            found[full] = np.bitwise_or.reduceat(self.lines.words.hints, self.offsets[:-1][full])
         return found
 
     @cached_property
@@ -314,40 +332,26 @@ class DocumentBatch:
         offsets = nodes.offsets.to_numpy().astype(np.int64)
         offsets = offsets - offsets[0]
         flat: pa.StructArray = nodes.flatten()
-        texts = flat.field("text").to_pylist()
-        kinds = flat.field("kind").to_pylist()
-        lines: list[str] = []
-        gaps: list[int] = []
-        line_offsets, text_nodes = [0], []
-        starts = set(offsets.tolist())
-        first = True  # line of the document
-        for place, (kind, text) in enumerate(zip(kinds, texts, strict=True)):
-            if place in starts:
-                first = True
-            if kind != "text" or not text or text.isspace():
-                continue
-            gap = 0 if first else 1
-            first = False
-            if "\n" in text:
-                inside = False
-                for line in text.split("\n"):
-                    if line:
-                        lines.append(line)
-                        gaps.append(gap)
-                        gap, inside = 1, True
-                    elif inside:
-                        gap += 1
-            else:
-                lines.append(text)
-                gaps.append(gap)
-            text_nodes.append(place)
-            line_offsets.append(len(lines))
-        body = Lines(lines, np.asarray(gaps, np.int32), words_with or vocabulary())
+        texts = flat.field("text")
+        written = pc.and_(pc.equal(flat.field("kind"), "text"), pc.greater(pc.binary_length(texts), 0))
+        text_nodes = np.flatnonzero(pc.fill_null(written, False))
+        found = texts.take(pa.array(text_nodes))
+        listed = found.to_pylist()
+        blank = np.fromiter(map(str.isspace, listed), bool, len(listed))
+        if blank.any():
+            text_nodes, found = text_nodes[~blank], found.filter(pa.array(~blank))
+            listed = found.to_pylist()
+        array, owner, gap = split_lines(found)
+        line_offsets = np.searchsorted(owner, np.arange(len(text_nodes) + 1))
+        first = line_offsets[np.searchsorted(text_nodes, offsets[:-1])]  # line of every document, if it has one
+        gap[first[first < len(array)]] = 0
+        listed = listed if array is found else array.to_pylist()
+        body = Lines(listed, gap, words_with or vocabulary(), _utf8=[spans(array)])
         return DocumentBatch(
             flat,
             offsets,
-            np.asarray(text_nodes, np.int64),
-            np.asarray(line_offsets, np.int64),
+            text_nodes,
+            line_offsets,
             body,
             list(langs) if langs is not None else [""] * (len(offsets) - 1),
         )

@@ -10,8 +10,9 @@ import numpy as np
 import pyarrow as pa
 
 from plait.filters.batch import TextBatch
+from plait.filters.hints import signs
 from plait.filters.score import Score
-from plait.filters.signs import MONTH, SIGNS, signs
+from plait.filters.signs import MONTH, SIGNS
 
 _DATE = re.compile(
     rf"\b\d{{4}}[-/.]\d{{1,2}}[-/.]\d{{1,2}}\b|\b\d{{1,2}}[-/.]\d{{1,2}}[-/.]\d{{2,4}}\b"
@@ -28,9 +29,7 @@ def _signs(text: TextBatch) -> np.ndarray:
         kept[single] = text.lines.signs[text.offsets[:-1][single]]
         others = np.flatnonzero(text.line_count > 1)
         if len(others):
-            hints = np.bitwise_or.reduceat(text.lines.words.hints, text.offsets[:-1][text.line_count > 0])
-            hints = hints[np.cumsum(text.line_count > 0)[others] - 1]
-            kept[others] = signs([text.texts[place] for place in others.tolist()], hints)
+            kept[others] = signs([text.texts[place] for place in others.tolist()], text.hints[others])
         text.__dict__["_signs"] = kept
     return np.asarray(kept)
 

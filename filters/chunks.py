@@ -1,12 +1,14 @@
-"""Chunks: the pieces of texts between whitespace, found for whole batches at once over the bytes of their UTF-8."""
+"""Lines and chunks, the pieces of texts between whitespace, found for whole batches at once over their UTF-8."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
+_FEED = ord("\n")
 _BLANK = np.zeros(256, bool)
 _BLANK[[9, 10, 11, 12, 13, 28, 29, 30, 31, 32]] = True
 # What `str.split` takes for whitespace beyond ASCII, by its first byte: the bytes that follow.
@@ -25,22 +27,61 @@ def ramps(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return np.asarray(steps + np.repeat(starts - (ends - counts), counts))
 
 
-def spans(array: pa.StringArray | pa.BinaryArray) -> tuple[np.ndarray, np.ndarray]:
-    """The bytes of an array without nulls in a row: uint8; and where each entry begins, and the last ends: int32."""
+class Utf8(NamedTuple):
+    """Texts in a row.
+
+    Attributes:
+        data: uint8, their UTF-8.
+        bounds: int32 of length texts + 1: text i is data[bounds[i] : bounds[i + 1]].
+    """
+
+    data: np.ndarray
+    bounds: np.ndarray
+
+
+def spans(array: pa.StringArray | pa.BinaryArray) -> Utf8:
+    """The bytes of an array without nulls."""
     _, offsets, values = array.buffers()
     if not len(array):
-        return np.zeros(0, np.uint8), np.zeros(1, np.int32)
+        return Utf8(np.zeros(0, np.uint8), np.zeros(1, np.int32))
     bounds = np.frombuffer(offsets, np.int32)[array.offset : array.offset + len(array) + 1]
     data = np.frombuffer(values, np.uint8) if values is not None else np.zeros(0, np.uint8)
-    return data[bounds[0] : bounds[-1]], bounds - bounds[0] if bounds[0] else bounds
+    return Utf8(data[bounds[0] : bounds[-1]], bounds - bounds[0] if bounds[0] else bounds)
 
 
-def utf8(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """The UTF-8 of texts in a row: uint8; and where each begins, and the last ends: int32 of length texts + 1.
-
-    Texts are without lone surrogates.
-    """
+def utf8(texts: Sequence[str]) -> Utf8:
+    """The bytes of texts without lone surrogates."""
     return spans(pa.array(texts, pa.string()))
+
+
+def split_lines(texts: pa.StringArray) -> tuple[pa.StringArray, np.ndarray, np.ndarray]:
+    """The lines of texts, empty ones left out.
+
+    Args:
+        texts: without nulls, none of them empty.
+
+    Returns:
+        All lines in order, without line feeds; int64, the text of each; and int32, the line feeds before each since the
+        line before it in its text, 1 for a text's first.
+    """
+    data, bounds = spans(texts)
+    feeds = np.flatnonzero(data == _FEED)
+    if not len(feeds):
+        return texts, np.arange(len(texts)), np.ones(len(texts), np.int32)
+    # A piece ends at a line feed or at the end of its text; where both stand at one place the text's end is the first.
+    ends = np.concatenate([bounds[1:].astype(np.int64), feeds])
+    fed = np.arange(len(ends)) >= len(texts)
+    order = np.argsort(2 * ends + fed)
+    ends, fed = ends[order], fed[order]
+    starts = np.concatenate([np.zeros(1, np.int64), (ends + fed)[:-1]])
+    text = np.concatenate([np.zeros(1, np.int64), np.cumsum(~fed)[:-1]])
+    full = np.flatnonzero(ends > starts)
+    text = text[full]
+    same = np.concatenate([np.zeros(1, bool), text[1:] == text[:-1]])
+    gap = np.where(same, np.diff(full, prepend=-1), 1).astype(np.int32)
+    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum((ends - starts)[full])]).astype(np.int32)
+    lines = pa.StringArray.from_buffers(len(full), pa.py_buffer(offsets), pa.py_buffer(data[data != _FEED]))
+    return lines, text, gap
 
 
 def _blanks(data: np.ndarray) -> np.ndarray:
@@ -62,17 +103,14 @@ def _blanks(data: np.ndarray) -> np.ndarray:
     return np.asarray(blank)
 
 
-def split_chunks(texts: Sequence[str]) -> tuple[pa.DictionaryArray, np.ndarray]:
+def split_chunks(texts: Utf8) -> tuple[pa.DictionaryArray, np.ndarray]:
     """The chunks of every text, as `str.split` gives them.
-
-    Args:
-        texts: without lone surrogates.
 
     Returns:
         All chunks in order, their UTF-8 as a dictionary; and int64 of length texts + 1: chunks
         offsets[i] : offsets[i + 1] are text i's.
     """
-    data, bounds = utf8(texts)
+    data, bounds = texts
     solid = ~_blanks(data)
     starts, stops = solid.copy(), solid.copy()
     starts[1:] &= ~solid[:-1]

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from operator import ne
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from plait.filters.batch import DocumentBatch, Lines, sums
+from plait.filters.batch import DocumentBatch, Lines, TextBatch, sums
 from plait.filters.chunks import ramps
-from plait.filters.edits import DOCUMENT_EDITS, EDITS, Bearers
+from plait.filters.edits import DOCUMENT_EDITS, EDITS
+from plait.filters.hints import EDITED
 
 
 def _with_texts(nodes: pa.StructArray, texts: pa.Array) -> pa.StructArray:
@@ -88,33 +88,45 @@ def keep_nodes(documents: DocumentBatch, kept: np.ndarray) -> DocumentBatch:
     return _cut(documents, documents.nodes, kept, text_stays, offsets, documents.lines.take(lines_kept, gap))
 
 
-def _edited(documents: DocumentBatch, texts: list[str], edits: Sequence[str]) -> list[int]:
-    """Applies edits by name to the text nodes' texts, in place; how many text nodes each changed."""
+def _places(units: TextBatch, texts: Sequence[str], name: str, edited: set[int]) -> list[int]:
+    """Index of the texts that an edit of `EDITS` applies to; hints hold for those not edited yet."""
+    edit = EDITS[name]
+    if not edit.marks:
+        return list(range(len(texts)))
+    known = units.hints & EDITED[name] != 0 if name in EDITED else units.line_count > 1
+    there = [place for place in np.flatnonzero(known).tolist() if place not in edited]
+    return sorted([*there, *(place for place in edited if edit.concerns(texts[place]))])
+
+
+def _edited(documents: DocumentBatch, texts: list[str], edits: Sequence[str]) -> tuple[list[int], set[int]]:
+    """Applies edits by name to the text nodes' texts, in place; how many text nodes each changed, and which."""
     changes: list[int] = []
-    bearers = Bearers(texts)
+    edited: set[int] = set()
     for name in edits:
         count = 0
         if name in EDITS:
-            edit = EDITS[name]
-            places = bearers.places(edit)
-            fresh = [edit.apply(texts[place]) for place in places]
+            places = _places(documents.by_node, texts, name, edited)
+            fresh = [EDITS[name].apply(texts[place]) for place in places]
         else:
+            edit = DOCUMENT_EDITS[name]
             tags = documents.nodes.field("tag").take(pa.array(documents.text_nodes))
             paragraphs = np.flatnonzero(pc.fill_null(pc.equal(tags, "p"), False))
             bounds = np.searchsorted(paragraphs, documents.text_node_offsets).tolist()
             chosen = paragraphs.tolist()
             places, fresh = [], []
             for low, high in pairwise(bounds):
+                if low == high or edit.settled(texts[chosen[low]], texts[chosen[high - 1]]):
+                    continue
                 there = [place for place in chosen[low:high] if texts[place]]
                 places += there
-                fresh += DOCUMENT_EDITS[name]([texts[place] for place in there])
+                fresh += edit.apply([texts[place] for place in there])
         for place, text in zip(places, fresh, strict=True):
             if text != texts[place]:
                 texts[place] = text
-                bearers.edited(place)
+                edited.add(place)
                 count += 1
         changes.append(count)
-    return changes
+    return changes, edited
 
 
 def _cut_lines(text: str) -> tuple[list[str], list[int]]:
@@ -145,8 +157,9 @@ def apply_edits(documents: DocumentBatch, edits: Sequence[str]) -> tuple[Documen
     """
     before = documents.by_node.texts
     texts = list(before)
-    changes = _edited(documents, texts, edits)
-    changed = np.fromiter(map(ne, texts, before), bool, len(texts))
+    changes, edited_texts = _edited(documents, texts, edits)
+    changed = np.zeros(len(texts), bool)
+    changed[[place for place in edited_texts if texts[place] != before[place]]] = True
     touched = np.zeros(len(documents), bool)
     if not changed.any():
         return documents, changes, touched

@@ -7,12 +7,9 @@ whose text becomes blank is removed.
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from itertools import accumulate
 from typing import NamedTuple
 
-_SEPARATOR = "\0"  # in no mark
 _CITATION = re.compile(r"\[\d*\]|\[edit\]|\[citation needed\]")
 _URL = re.compile(r"(?:https?|ftp|file)://[^\s<>\"，。；！？]+|www\.[^\s<>\"，。；！？]+", re.IGNORECASE)
 _UNDERLINES = re.compile("_{15,}")
@@ -92,40 +89,28 @@ class NodeEdit(NamedTuple):
 
     Attributes:
         apply: the text, edited.
-        marks: it applies to texts with one of these in them; to every text where there are none.
+        marks: it applies to texts with one of these in them, which are without whitespace, or else a line feed; to
+            every text where there are none.
     """
 
     apply: Callable[[str], str]
     marks: tuple[str, ...] = ()
 
+    def concerns(self, text: str) -> bool:
+        """Whether it applies to a text."""
+        return not self.marks or any(mark in text for mark in self.marks)
 
-class Bearers:
-    """Which of some texts have a mark, even as they are edited: one search a mark over all texts in a row."""
 
-    def __init__(self, texts: Sequence[str]) -> None:
-        """Knows the texts as they are now; the sequence may be edited in place afterwards."""
-        self.texts = texts
-        self._joined = _SEPARATOR.join(texts)
-        self._starts = [0, *accumulate(len(text) + 1 for text in texts)]
-        self._edited: set[int] = set()
+class DocumentEdit(NamedTuple):
+    """An edit of the paragraphs of a document.
 
-    def edited(self, place: int) -> None:
-        """Notes that a text is another one now."""
-        self._edited.add(place)
+    Attributes:
+        apply: the texts, edited.
+        settled: whether documents that begin and end with these two texts stay as they are.
+    """
 
-    def places(self, edit: NodeEdit) -> list[int]:
-        """Index of the texts that an edit applies to, in order."""
-        if not edit.marks:
-            return list(range(len(self.texts)))
-        found = {place for place in self._edited if any(mark in self.texts[place] for mark in edit.marks)}
-        for mark in edit.marks:
-            at = self._joined.find(mark)
-            while at >= 0:
-                place = bisect_right(self._starts, at) - 1
-                if place not in self._edited:
-                    found.add(place)
-                at = self._joined.find(mark, self._starts[place + 1])
-        return sorted(found)
+    apply: Callable[[Sequence[str]], list[str]]
+    settled: Callable[[str, str], bool]
 
 
 EDITS: dict[str, NodeEdit] = {
@@ -139,4 +124,8 @@ EDITS: dict[str, NodeEdit] = {
         NodeEdit(split_underlines, ("_" * 15,)),
     )
 }
-DOCUMENT_EDITS: dict[str, Callable[[Sequence[str]], list[str]]] = {"trim_unfinished": trim_unfinished}
+DOCUMENT_EDITS = {
+    "trim_unfinished": DocumentEdit(
+        trim_unfinished, lambda first, last: first.rstrip().endswith(_FINISHED) and last.rstrip().endswith(_FINISHED)
+    ),
+}

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from plait.filters.batch import TextBatch, ratio
+from plait.filters.hints import LOREM
 from plait.filters.score import Score, of_text
 from plait.filters.word_table import TERMINAL_MARKS
 
@@ -24,7 +25,10 @@ SHORT_LINE = 30  # characters; FineWeb
 
 def lorem_ipsum(text: TextBatch) -> np.ndarray:
     """Whether the placeholder "lorem ipsum" stands in the text (any case). C4 and OmniCorpus drop the page."""
-    return text.count_lines(["lorem ipsum" in line for line in text.lines.saying("lorem ipsum")]) > 0
+    found = (text.lines.words.hints & LOREM) != 0
+    for place in np.flatnonzero(found).tolist():
+        found[place] = "lorem ipsum" in text.lines.texts[place].lower()
+    return text.total(found) > 0
 
 
 def curly_bracket(text: TextBatch) -> np.ndarray:

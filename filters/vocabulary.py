@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from plait.filters.chunks import ramps, split_chunks
-from plait.filters.signs import text_hints
+from plait.filters.chunks import Utf8, ramps, split_chunks, utf8
+from plait.filters.hints import text_hints
 from plait.filters.word_memo import Memo
 from plait.filters.word_rules import UNSPACED, english_words, words
 from plait.filters.word_table import Words, WordTable
@@ -35,6 +35,10 @@ class Vocabulary:
         self._memo = Memo(english_words if english_only else words, capacity)
 
     def encode(self, texts: Sequence[str]) -> Words:
+        """The words of texts without lone surrogates."""
+        return self.words(utf8(texts))
+
+    def words(self, texts: Utf8) -> Words:
         """The words of the texts. What it gives for a text does not depend on what came before.
 
         Every distinct chunk of the texts is asked for once.
@@ -60,7 +64,7 @@ class Vocabulary:
         words_of = count[row]
         word_ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(words_of)])
         sizes = np.frombuffer(memo.size, np.int32)[number][row]
-        longest = np.zeros(len(texts), np.int32)
+        longest = np.zeros(len(chunk_offsets) - 1, np.int32)
         full = np.flatnonzero(np.diff(chunk_offsets))
         if len(full):
             longest[full] = np.maximum.reduceat(sizes, chunk_offsets[:-1][full])
@@ -70,7 +74,7 @@ class Vocabulary:
             table,
             np.diff(chunk_offsets),
             longest,
-            text_hints(np.frombuffer(memo.hint, np.uint16)[number][row], chunk_offsets),
+            text_hints(np.frombuffer(memo.hint, np.uint32)[number][row], chunk_offsets),
         )
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from plait.filters.chunks import ramps, spans
+from plait.filters.hints import chunk_hints
 from plait.filters.plain_chunks import PlainChunks, plain_chunks
-from plait.filters.signs import chunk_hints
 from plait.filters.word_sets import word_hashes
 from plait.filters.word_table import facts_of
 
@@ -32,7 +32,7 @@ class Memo(dict[bytes, int]):
         self.capacity = capacity
         self.older = older
         self.known: dict[str, int] = {}
-        self.first, self.count, self.size, self.hint = array("q"), array("q"), array("i"), array("H")
+        self.first, self.count, self.size, self.hint = array("q"), array("q"), array("i"), array("I")
         self.words = array("q")
         self.hash, self.lower, self.packed = array("Q"), array("Q"), array("Q")
         self._name([chr(code) for code in range(128)])
@@ -71,7 +71,7 @@ class Memo(dict[bytes, int]):
         new = np.arange(len(self.hash), len(self.hash) + len(rows))
         for mine, theirs in ((self.hash, older.hash), (self.lower, older.lower), (self.packed, older.packed)):
             mine.frombytes(np.frombuffer(theirs, np.uint64)[rows].tobytes())
-        size, hint = np.frombuffer(older.size, np.int32)[there], np.frombuffer(older.hint, np.uint16)[there]
+        size, hint = np.frombuffer(older.size, np.int32)[there], np.frombuffer(older.hint, np.uint32)[there]
         return self._add(keys, new, count, size, hint)
 
     def _learn(self, chunks: pa.BinaryArray, keys: list[bytes]) -> np.ndarray:

@@ -107,7 +107,7 @@ class Words:
         table: facts about the words.
         chunks: int64 of length texts: whitespace-separated chunks of every text.
         longest: int32 of length texts: characters of the longest chunk, 0 where there is none.
-        hints: uint16 of length texts: what the chunks hint at (`plait.filters.signs.text_hints`).
+        hints: uint32 of length texts: what the chunks hint at (`plait.filters.hints.text_hints`).
     """
 
     offsets: np.ndarray

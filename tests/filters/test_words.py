@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plait.filters.vocabulary import Vocabulary
@@ -92,6 +92,7 @@ MARKS = ["", "(", "[", '"', ".", ",", ";", ":", "!", "?", ")", "]", "“", "’s
 CHUNKS = st.tuples(st.sampled_from(MARKS), st.sampled_from(STEMS), st.sampled_from(MARKS)).map("".join)
 
 
+@settings(deadline=None)
 @given(st.lists(CHUNKS, max_size=12))
 def test_words_of_a_batch_are_those_of_each_chunk(chunks: list[str]):
     wanted = [word for chunk in " ".join(chunks).split() for word in words(chunk)]
