@@ -91,4 +91,4 @@ def choose(layout: Layout, title: str | None, model: BlockModel) -> tuple[npt.ND
     images = choose_images(layout, p, keep, f)
     if is_shell(layout, p, keep, images, f):
         return np.zeros(len(keep), np.bool_), np.zeros(len(images), np.bool_)
-    return drop_repeats(layout, keep, f.words), images
+    return drop_repeats(layout, keep, f), images

@@ -7,6 +7,8 @@ import contextlib
 import re
 import unicodedata
 
+from plait.pipeline.extract.mojibake import encoded_once
+
 # WHATWG Encoding Standard: labels that mean more than Python's codec of that name decodes.
 _LABELS = {
     "iso-8859-1": "cp1252", "iso8859-1": "cp1252", "latin1": "cp1252", "latin-1": "cp1252", "l1": "cp1252",
@@ -152,7 +154,7 @@ def detect(html: bytes) -> str:
 
 
 def decode_html(html: bytes, charset: str | None) -> str:
-    """Decode a page: byte order mark, then HTTP header, then meta, then detection.
+    """Decode a page: byte order mark, then HTTP header, then meta, then detection; what was encoded twice, once more.
 
     A declared single-byte Western charset loses against bytes that are valid UTF-8 with multi-byte characters, and a
     declared charset that fails on more than 2% of the non-ASCII bytes loses against detection. Bytes that cannot be
@@ -162,6 +164,10 @@ def decode_html(html: bytes, charset: str | None) -> str:
         html: the page's bytes.
         charset: of the HTTP Content-Type header, or None.
     """
+    return encoded_once(html, _decode(html, charset))
+
+
+def _decode(html: bytes, charset: str | None) -> str:
     for bom, codec in _BOMS:
         if html.startswith(bom):
             return html[len(bom) :].decode(codec, "replace")

@@ -109,4 +109,4 @@ def choose(layout: Layout, title: str | None) -> tuple[npt.NDArray[np.bool_], np
     if images.any():
         apart = template_elements(layout, f, _APART)
         images &= ~np.array([apart[image.element] for image in layout.images], np.bool_)
-    return drop_repeats(layout, keep, f.words), images
+    return drop_repeats(layout, keep, f), images

@@ -14,6 +14,11 @@ from plait.schemas.errors import RecordError
 
 BREAK = "\x00"  # stands for <br> until the block ends; NUL cannot occur in parsed HTML
 _BREAKS = re.compile(r" ?\x00[\x00 ]*")
+SEAM = "\x01"  # stands where an inline element begins right after another one ended
+_SEAMS = re.compile(r"(.?)\x01+(?=(.?))")
+_ENDS = frozenset("!?:;,)")
+_LINE = re.compile(r'class="(?:[^"]* )?(?:\w+-)?line[ "]')  # how highlighters name a line of code
+_RAISED = frozenset({"sub", "sup"})  # are no words of their own
 _STYLE_IMAGE = re.compile(r"background(?:-image)?\s*:[^;\"]*url\(", re.IGNORECASE)
 _SMALL = re.compile(r'(?:^|\s)(?:width|height)="(\d{1,2})(?:px)?"')
 _INLINE_SIDE = 48  # pixels; a picture that declares less on a side stands in the line and does not split a sentence
@@ -88,6 +93,8 @@ def _clean(raw: str, preformatted: bool) -> str:
     """Text of a block as a reader sees it."""
     if "&" in raw:
         raw = voc.unescaped(raw)
+    if SEAM in raw:
+        raw = raw.replace(SEAM, "") if preformatted else _SEAMS.sub(_sewn, raw)
     if "\xad" in raw:
         raw = raw.replace("\xad", "")  # soft hyphens are not seen
     if preformatted:
@@ -96,6 +103,26 @@ def _clean(raw: str, preformatted: bool) -> str:
     if BREAK in text:
         text = _BREAKS.sub("\n", text).strip()
     return text
+
+
+def _is_seam(before: str, name: str) -> bool:
+    """May words end between this tag and an inline element that begins right after it? A raised figure ends none."""
+    return name not in _RAISED and before[1:-1] not in _RAISED
+
+
+def _sewn(seam: re.Match[str]) -> str:
+    """What stands before a seam, and a space where a style sheet, not the text, keeps two words apart.
+
+    Minified pages put no whitespace between the brand and the name of a product ("Scarpa", "Drago LV"). Words do not
+    go on with a capital letter or, in cased scripts, with a digit. In the gold texts of WCXB such seams are words apart
+    1,300 times on about 70 pages and one word 17 times on 7; those before small letters are either.
+    """
+    before, after = seam.groups()
+    if after.isupper():
+        apart = before.islower() or before.isupper() or before.isdigit() or before in _ENDS
+    else:
+        apart = after.isdigit() and (before.islower() or before.isupper() or before.isdigit())
+    return before + " " if apart else before
 
 
 def _math(source: list[str], opening: str) -> str:
@@ -244,6 +271,8 @@ def segment(pieces: list[str], *, max_depth: int, posters: bool, backgrounds: bo
                 elif kind == "link":
                     if link_end == number - 1:
                         buffer.append(" ")  # two links side by side are two words
+                    elif filled and pieces[number - 1][-1] == ">":
+                        buffer.append(SEAM)
                     link_depth += 1
                     links += 1
                     link_raw = raw
@@ -252,6 +281,8 @@ def segment(pieces: list[str], *, max_depth: int, posters: bool, backgrounds: bo
                     if voc.is_rendered_math(raw):
                         skip = depth
                 elif kind == "inline":
+                    if filled and pieces[number - 1][-1] == ">" and _is_seam(pieces[number - 1], name):
+                        buffer.append("\n" if context & voc.PRE and _LINE.search(raw) else SEAM)
                     if raw:
                         flags = flags_of(raw)
                         if flags:

@@ -110,21 +110,30 @@ def agree_among_siblings(layout: Layout, p: Floats, f: Frame) -> Floats:
     return np.asarray((1.0 - _SIBLING_SHARE) * p + _SIBLING_SHARE * mean[group])
 
 
-def drop_repeats(layout: Layout, keep: npt.NDArray[np.bool_], words: Floats) -> npt.NDArray[np.bool_]:
-    """Keep the first of several kept blocks with the same text; code, table cells and siblings may repeat.
+def drop_repeats(layout: Layout, keep: npt.NDArray[np.bool_], f: Frame) -> npt.NDArray[np.bool_]:
+    """Keep the first of several kept blocks with the same text; code, table cells, siblings and cards may repeat.
 
     Pages repeat blocks for phones, print and quotes; a reader sees one of them. What repeats within one element
-    (a refrain) is shown as often as it stands there.
+    (a refrain), or at the same place of a template (the shipping of every card), is shown as often as it stands there.
+
+    Args:
+        layout: the page.
+        keep: the chosen blocks.
+        f: the page's shared arrays.
     """
     out = keep.copy()
-    seen: dict[str, int] = {}
-    for block in np.flatnonzero(keep & (words >= _REPEAT_WORDS)):
+    seen: dict[str, tuple[int, int]] = {}
+    for block in np.flatnonzero(keep & (f.words >= _REPEAT_WORDS)):
         if layout.b_context[block] & (voc.PRE | voc.TABLE):
             continue
         text, parent = layout.b_text[block], layout.e_parent[layout.b_element[block]]
-        if text in seen and (seen[text] != parent or _hidden(layout, layout.b_element[block])):
+        place = (parent, int(f.signature[block]))
+        first = seen.setdefault(text, place)
+        if first is place:
+            continue
+        apart = first[0] != place[0] and first[1] != place[1]
+        if apart or _hidden(layout, layout.b_element[block]):
             out[block] = False
-        seen.setdefault(text, parent)
     return out
 
 

@@ -90,3 +90,19 @@ def test_charset_reaches_the_nodes() -> None:
 
 def test_detection_of_plain_ascii_is_utf8() -> None:
     assert detect(b"<p>plain</p>") == "utf-8"
+
+
+@pytest.mark.parametrize("misread", ["latin-1", "cp1252"])
+def test_what_was_encoded_twice_is_decoded_twice(misread: str) -> None:
+    text = "Earth’s café – at night"
+    twice = page(text).encode().decode(misread)
+    assert decode_html(twice.encode(), "utf-8") == page(text)
+    assert decode_html((twice + "“CAFÉ” łódź à\xa0»").encode(), None).endswith("“CAFÉ” łódź à\xa0»")
+    assert "Earth’s" in decode_html((twice + "łódź").encode(), None)
+
+
+@pytest.mark.parametrize(
+    "text", [FRENCH, CHINESE, "“CAFÉ” à\xa0» NÃO Â\xa0©", "ISO says \x85 is a line end; â€ is two"]
+)
+def test_text_that_could_be_bytes_is_left_alone(text: str) -> None:
+    assert decode_html(text.encode(), "utf-8") == text

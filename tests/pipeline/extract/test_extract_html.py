@@ -49,9 +49,31 @@ def test_structure_keeps_its_tags(extractor: str) -> None:
     assert texts(found, "table") == ["\n".join(f"port {i}\t{i * 7} ships" for i in range(4))]
 
 
+def test_lines_of_highlighted_code_stay_lines() -> None:
+    lines = "<span class=line><span class=k>cd</span><span> boat</span></span><span class='line x'>make</span>"
+    found = extract_html(article(f"<pre><code>{lines}<i>1</i><b>A</b></code></pre>"), URL)
+    assert texts(found, "code") == ["cd boat\nmake1A"]
+
+
 def test_whitespace_is_what_a_reader_sees() -> None:
     found = extract_html(article(f"<p>  one\n\t two&nbsp;three<br>  four <b>f</b>ive so\xadft {LONG}</p>"), URL)
     assert any((t or "").startswith("one two three\nfour five soft") for t in texts(found, "p"))
+
+
+@pytest.mark.parametrize(
+    ("html", "expected"),
+    [
+        ("<span>Scarpa</span><span>Drago LV</span>", "Scarpa Drago LV"),
+        ("<span>2h 36m</span><b><i>PG-13</i></b><a href=/x>2025</a>", "2h 36m PG-13 2025"),
+        ("<b>(15)</b><span>Reviews</span>", "(15) Reviews"),
+        ("<b>W</b><i>hale</i> <span>un</span><span>likely</span>", "Whale unlikely"),
+        ("<i>H</i><sub>2</sub><i>O</i>, 10<sup>3</sup>", "H2O, 103"),
+        ("<span>東京</span><span>3</span><span>区</span>", "東京3区"),
+    ],
+)
+def test_words_that_only_a_style_sheet_keeps_apart_are_apart(html: str, expected: str) -> None:
+    found = extract_html(article(f"<p>{html} {LONG}</p>"), URL)
+    assert any((t or "").startswith(f"{expected} The harbour") for t in texts(found, "p"))
 
 
 @pytest.mark.parametrize(
@@ -135,6 +157,16 @@ def test_a_refrain_is_kept_and_copies_are_not(extractor: str) -> None:
     )
     kept = [n.text for n in extract_html(html, URL, options=ExtractOptions(extractor=extractor)).nodes]
     assert kept.count(refrain.strip()) == 2
+
+
+@pytest.mark.parametrize("extractor", EXTRACTORS)
+def test_what_every_card_says_is_kept_on_every_card(extractor: str) -> None:
+    cards = "".join(
+        f"<li class=card><h3>Boat {i}</h3><p>{LONG} No. {i}</p><div class=ship>Free shipping within Europe</div></li>"
+        for i in range(5)
+    )
+    found = extract_html(page(f"<main><ul>{cards}</ul></main>"), URL, options=ExtractOptions(extractor=extractor))
+    assert " ".join(n.text or "" for n in found.nodes).count("Free shipping") == 5
 
 
 @pytest.mark.parametrize("extractor", EXTRACTORS)

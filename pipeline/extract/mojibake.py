@@ -1,0 +1,42 @@
+"""Text that was encoded twice: UTF-8 read as Latin-1 or windows-1252 and written as UTF-8 again ("donâ€™t").
+
+A page of it is valid UTF-8, so its charset is not in doubt; what it says is wrong for every reader. Only what no author
+writes is taken as proof: control characters U+0080 to U+009F within such a sequence, or "â€" before the third byte of a
+dash, a quotation mark or an ellipsis.
+"""
+
+from __future__ import annotations
+
+import re
+
+# What windows-1252 has in place of the control characters, back to the bytes that it stands for.
+_BYTES = {
+    ord(bytes([byte]).decode("cp1252")): byte for byte in range(0x80, 0xA0) if byte not in b"\x81\x8d\x8f\x90\x9d"
+}
+_THIRD = "".join(map(chr, _BYTES)) + "\x80-\xbf"
+_PROOF = re.compile(rb"\xc2[\x80-\x9f]|\xc3\xa2\xe2\x82\xac")  # in a page's bytes: a control character, or "â€"
+_SEQUENCE = re.compile(
+    rf"[\xc2-\xdf][\x80-\x9f]|[\xe0-\xef](?:[\x80-\x9f][\x80-\xbf]|[\x80-\xbf][\x80-\x9f])|\xe2\u20ac[{_THIRD}]"
+    r"|[\xf0-\xf4][\x80-\xbf]{3}"
+)
+
+
+def encoded_once(html: bytes, text: str) -> str:
+    """The text with what was encoded twice decoded once more: all of it if that is possible, else what is proved.
+
+    Args:
+        html: the page's bytes, UTF-8 or not.
+        text: what they were decoded to.
+    """
+    if not _PROOF.search(html) or not _SEQUENCE.search(text):
+        return text
+    whole = _decoded(text)
+    return _SEQUENCE.sub(lambda match: _decoded(match[0]) or match[0], text) if whole is None else whole
+
+
+def _decoded(text: str) -> str | None:
+    """The text with its characters taken as bytes of UTF-8, or None where they are none."""
+    try:
+        return text.translate(_BYTES).encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return None
