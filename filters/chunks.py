@@ -10,7 +10,9 @@ import pyarrow as pa
 
 _FEED = ord("\n")
 _BLANK = np.zeros(256, bool)
-_BLANK[[9, 10, 11, 12, 13, 28, 29, 30, 31, 32]] = True
+_SPACE = ord(" ")
+_BLANKS = bytes([9, 10, 11, 12, 13, 28, 29, 30, 31, _SPACE])
+_BLANK[list(_BLANKS)] = True
 # What `str.split` takes for whitespace beyond ASCII, by its first byte: the bytes that follow.
 _FURTHER = {
     0xC2: (b"\x85", b"\xa0"),
@@ -103,6 +105,15 @@ def _blanks(data: np.ndarray) -> np.ndarray:
     return np.asarray(blank)
 
 
+def _without(data: np.ndarray, blank: np.ndarray) -> bytes:
+    """The bytes that are not blank."""
+    wide = np.flatnonzero(blank & (data > 32))
+    if len(wide):
+        data = data.copy()
+        data[wide] = _SPACE
+    return data.tobytes().translate(None, _BLANKS)  # several times as fast as data[~blank]
+
+
 def split_chunks(texts: Utf8) -> tuple[pa.DictionaryArray, np.ndarray]:
     """The chunks of every text, as `str.split` gives them.
 
@@ -111,16 +122,16 @@ def split_chunks(texts: Utf8) -> tuple[pa.DictionaryArray, np.ndarray]:
         offsets[i] : offsets[i + 1] are text i's.
     """
     data, bounds = texts
-    solid = ~_blanks(data)
-    starts, stops = solid.copy(), solid.copy()
-    starts[1:] &= ~solid[:-1]
-    stops[:-1] &= ~solid[1:]
+    blank = _blanks(data)
+    starts, stops = ~blank, ~blank
+    starts[1:] &= blank[:-1]
+    stops[:-1] &= blank[1:]
     full = np.flatnonzero(np.diff(bounds))
-    starts[bounds[:-1][full]] = solid[bounds[:-1][full]]
-    stops[bounds[1:][full] - 1] = solid[bounds[1:][full] - 1]
+    starts[bounds[:-1][full]] = ~blank[bounds[:-1][full]]
+    stops[bounds[1:][full] - 1] = ~blank[bounds[1:][full] - 1]
     first = np.flatnonzero(starts)
-    ends = np.cumsum(np.flatnonzero(stops) + 1 - first)
-    offsets = np.concatenate([np.zeros(1, np.int64), ends]).astype(np.int32)
-    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(data[solid])]
+    offsets = np.zeros(len(first) + 1, np.int32)
+    np.cumsum(np.flatnonzero(stops) + 1 - first, out=offsets[1:])
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(_without(data, blank))]
     chunks = pa.BinaryArray.from_buffers(pa.binary(), len(first), buffers).dictionary_encode()
     return chunks, np.searchsorted(first, bounds).astype(np.int64)

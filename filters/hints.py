@@ -6,13 +6,16 @@ it is first seen; searches and edits then look only at the few texts whose chunk
 
 from __future__ import annotations
 
+import functools
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from plait.filters import characters
 from plait.filters.edits import EDITS
 from plait.filters.signs import ANY, AROUND, CLOSING, OPENING, SIGNS, Sign
 
@@ -58,17 +61,25 @@ _SUSPICIOUS = _union([*(pattern for pattern, _ in _IN_LOWER_CASE), *(pattern.low
 
 
 def _matching(chunks: pa.StringArray, pattern: str) -> np.ndarray:
-    """Whether every chunk matches a pattern somewhere: bool. In RE2 the short name of digits means only ASCII's."""
-    return np.asarray(pc.match_substring_regex(chunks, pattern.replace(r"\d", r"\p{Nd}")))
+    """Whether every chunk matches a pattern somewhere: bool."""
+    return np.asarray(pc.match_substring_regex(chunks, pattern))
+
+
+@functools.cache
+def _ascii_digits() -> dict[int, str]:
+    """Digits of other scripts, and ASCII's for them: RE2 knows no others by their short name."""
+    codes = np.flatnonzero(characters.table() & characters.DIGIT).tolist()
+    return {code: str(unicodedata.decimal(chr(code))) for code in codes if code > 0x7F}
 
 
 def _lower(chunks: pa.StringArray) -> pa.StringArray:
-    """The chunks in lower case, as `str.lower` has it."""
+    """The chunks in lower case, as `str.lower` has it, with ASCII's digits."""
     low = pc.ascii_lower(chunks)
     wide = pc.invert(pc.string_is_ascii(chunks))
     if not pc.any(wide).as_py():
         return low
-    return pc.replace_with_mask(low, wide, pa.array([chunk.lower() for chunk in chunks.filter(wide).to_pylist()]))
+    texts = chunks.filter(wide).to_pylist()
+    return pc.replace_with_mask(low, wide, pa.array([text.lower().translate(_ascii_digits()) for text in texts]))
 
 
 def chunk_hints(chunks: pa.StringArray) -> np.ndarray:

@@ -30,6 +30,30 @@ def _mixed(values: np.ndarray) -> np.ndarray:
     return values ^ (values >> np.uint64(27))
 
 
+def _equals(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Brings equal keys together.
+
+    Args:
+        keys: uint64, well mixed.
+
+    Returns:
+        int64, an order of the keys in which equal ones stand in a row, in the order they came; and bool of length
+        keys + 1, whether the key at a place of it equals the one before.
+    """
+    # Numbers sort three times as fast as they are ranked, so the place takes the lowest bits of a key. Two different
+    # keys of 100,000 have the other bits in common once in 20,000 times; then the keys themselves are ranked.
+    low = np.uint64((1 << len(keys).bit_length()) - 1)
+    packed = np.sort((keys & ~low) | np.arange(len(keys), dtype=np.uint64))
+    order = (packed & low).astype(np.int64)
+    alike = np.flatnonzero((packed[1:] ^ packed[:-1]) <= low)
+    if not np.array_equal(keys[order[alike]], keys[order[alike + 1]]):
+        order = np.argsort(keys, kind="stable")
+        alike = np.flatnonzero(keys[order[1:]] == keys[order[:-1]])
+    same = np.zeros(len(keys) + 1, bool)
+    same[alike + 1] = True
+    return order, same
+
+
 class Repetition:
     """The n-grams of the units of a batch, made once and shared by the scores below."""
 
@@ -73,16 +97,13 @@ class Repetition:
         # Where nothing repeats the first n-gram counts, once.
         full = np.flatnonzero(np.diff(self.offsets) >= n)
         result[full] = self.length(self.offsets[:-1][full], n) + n - 1
-        order = np.argsort(keys)
-        ordered = keys[order]
-        same = np.concatenate([[False], ordered[1:] == ordered[:-1], [False]])
+        order, same = _equals(keys)
         start = np.flatnonzero(same[1:] & ~same[:-1])  # of a run of equal keys, two at least
         if not len(start):
             return result
         end = np.flatnonzero(same[:-1] & ~same[1:]) + 1
         count = end - start
-        members = place[order[same[1:] | same[:-1]]]
-        first = np.minimum.reduceat(members, np.cumsum(count) - count)
+        first = place[order[start]]
         # Best: the highest count, then the earliest place.
         rank = (count << 32) + (np.int64(0xFFFFFFFF) - (first - self.offsets[:-1][self.unit[first]]))
         best = np.zeros(self.units, np.int64)
