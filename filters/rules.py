@@ -80,7 +80,7 @@ class Failures(NamedTuple):
 
 def _kept(rule: Rule, columns: Columns) -> np.ndarray:
     found = verdict(rule.condition, columns)
-    kept = found.true | ~found.known if rule.unknown_keeps else found.true
+    kept = found.or_unknown() if rule.unknown_keeps else found.true
     if rule.languages:
         spoken = columns[DOCUMENT_LANG if DOCUMENT_LANG in columns.batch.schema.names else "lang"].values
         others = np.ones(columns.rows, bool)
@@ -103,7 +103,7 @@ def evaluate(condition: str, batch: pa.RecordBatch, unknown_keeps: bool = True) 
         KeyError: if the batch lacks a column.
     """
     found = verdict(parse(condition), Columns(batch))
-    return found.true | ~found.known if unknown_keeps else found.true
+    return found.or_unknown() if unknown_keeps else found.true
 
 
 def keeps(rule: Rule, batch: pa.RecordBatch) -> np.ndarray:
@@ -139,7 +139,7 @@ def _deciding(rule: Rule, columns: Columns, rows: np.ndarray) -> tuple[np.ndarra
             for place in np.flatnonzero(hit):
                 text[place] = values[rows[place]]
         else:
-            measured = hit & known[rows]
+            measured = hit if known is None else hit & known[rows]
             value[measured] = values[rows][measured]
         undecided &= ~hit
     return value, text
@@ -156,9 +156,9 @@ def first_failure(rules: Sequence[Rule], batch: pa.RecordBatch) -> Failures:
     text: list[str | None] = [None] * columns.rows
     alone = np.zeros(len(rules), np.int64)
     for place, rule in enumerate(rules):
-        failed = ~_kept(rule, columns)
-        alone[place] = np.count_nonzero(failed)
-        new = np.flatnonzero(failed & (first < 0))
+        failed = np.flatnonzero(~_kept(rule, columns))
+        alone[place] = len(failed)
+        new = failed[first[failed] < 0]
         if len(new):
             first[new] = place
             value[new], strings = _deciding(rule, columns, new)

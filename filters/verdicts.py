@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -25,27 +26,38 @@ from plait.filters.conditions import (
     Truth,
 )
 
+Known = np.ndarray | None  # where a value is known, bool; None: everywhere, as in most columns
+
 
 class Column(NamedTuple):
     """Values of an operand and where they are known (not null, not NaN)."""
 
     values: np.ndarray
-    known: np.ndarray
+    known: Known
+
+
+def _both(first: Known, second: Known) -> Known:
+    if first is None or second is None:
+        return second if first is None else first
+    return first & second
 
 
 def column(array: pa.Array) -> Column:
     """An Arrow column for comparison: numbers as they are stored, strings (dictionaries of them too) as objects."""
-    if pa.types.is_dictionary(array.type):
+    kind = array.type
+    if pa.types.is_dictionary(kind):
         words = np.asarray([*array.dictionary.to_pylist(), None], dtype=object)
         codes = array.indices.fill_null(-1).to_numpy(zero_copy_only=False)
         return Column(words[codes], codes >= 0)
-    known = ~np.asarray(array.is_null(nan_is_null=True))
-    if pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
+    known: Known = None
+    if array.null_count or pa.types.is_floating(kind):
+        known = ~np.asarray(array.is_null(nan_is_null=True))
+        known = None if known.all() else known
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return Column(np.asarray(array.to_pylist(), dtype=object), known)
-    if pa.types.is_boolean(array.type):
-        return Column(np.asarray(pc.fill_null(array, False)), known)
-    values = pc.fill_null(array, 0) if array.null_count else array
-    return Column(values.to_numpy(zero_copy_only=False), known)
+    if array.null_count:
+        array = pc.fill_null(array, False if pa.types.is_boolean(kind) else 0)
+    return Column(array.to_numpy(zero_copy_only=False), known)
 
 
 _OPS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
@@ -65,6 +77,7 @@ class Columns:
         self.batch = batch
         self.rows = batch.num_rows
         self._seen: dict[str, Column] = {}
+        self._leaves: dict[Leaf, Verdict] = {}
 
     def __getitem__(self, name: str) -> Column:
         if name not in self._seen:
@@ -77,20 +90,40 @@ class Columns:
         if array is None or not pa.types.is_string(array.type):
             return None
         listed = pa.array([choice for choice in choices if isinstance(choice, str)], array.type)
-        return Verdict(np.asarray(pc.is_in(array, value_set=listed)), np.asarray(array.is_valid()))
+        known = np.asarray(array.is_valid()) if array.null_count else None
+        return Verdict(np.asarray(pc.is_in(array, value_set=listed)), known)
 
-    def operand(self, operand: Operand) -> tuple[np.ndarray | Literal, np.ndarray]:
+    def operand(self, operand: Operand) -> tuple[np.ndarray | Literal, Known]:
         """Values of an operand, and where they are known."""
         if isinstance(operand, Name):
             return self[operand.name]
-        return operand.value, np.ones(self.rows, bool)
+        return operand.value, None
+
+    def leaf(self, leaf: Leaf) -> Verdict:
+        """Where a comparison holds, worked out once."""
+        if leaf not in self._leaves:
+            self._leaves[leaf] = _leaf(leaf, self)
+        return self._leaves[leaf]
 
 
 class Verdict(NamedTuple):
     """Where a condition holds, and where that is known; ``true`` is False where it is not known."""
 
     true: np.ndarray
-    known: np.ndarray
+    known: Known
+
+    @property
+    def false(self) -> np.ndarray:
+        """Where it is known not to hold."""
+        return ~self.true if self.known is None else self.known & ~self.true
+
+    def or_unknown(self) -> np.ndarray:
+        """Where it holds or is not known."""
+        return self.true if self.known is None else self.true | ~self.known
+
+
+def _where(true: np.ndarray, known: Known) -> Verdict:
+    return Verdict(true if known is None else true & known, known)
 
 
 def _leaf(leaf: Leaf, columns: Columns) -> Verdict:
@@ -98,18 +131,21 @@ def _leaf(leaf: Leaf, columns: Columns) -> Verdict:
         if leaf.op in ("==", "!=") and isinstance(leaf.right, Constant):
             found = columns.among(leaf.left, (leaf.right.value,))
             if found is not None:
-                return found if leaf.op == "==" else Verdict(found.known & ~found.true, found.known)
+                return found if leaf.op == "==" else Verdict(found.false, found.known)
         left, left_known = columns.operand(leaf.left)
         right, right_known = columns.operand(leaf.right)
-        known = left_known & right_known
+        known = _both(left_known, right_known)
         if all(np.asarray(side).dtype.kind in "biuf" for side in (left, right)):
-            return Verdict(np.asarray(_OPS[leaf.op](left, right), np.bool_) & known, known)  # type: ignore[arg-type]
+            # Two constants make one truth value.
+            told = np.asarray(_OPS[leaf.op](left, right), np.bool_)  # type: ignore[arg-type]
+            return _where(np.broadcast_to(told, columns.rows), known)
         true = np.zeros(columns.rows, bool)
         # Only known values are compared: a null among strings has no order.
-        a = left[known] if isinstance(left, np.ndarray) else left
-        b = right[known] if isinstance(right, np.ndarray) else right
-        if known.any():
-            true[known] = _OPS[leaf.op](a, b)  # type: ignore[arg-type]
+        there = np.ones(columns.rows, bool) if known is None else known
+        a = left[there] if isinstance(left, np.ndarray) else left
+        b = right[there] if isinstance(right, np.ndarray) else right
+        if there.any():
+            true[there] = _OPS[leaf.op](a, b)  # type: ignore[arg-type]
         return Verdict(true, known)
     if isinstance(leaf, Member):
         found = columns.among(leaf.operand, leaf.choices)
@@ -117,13 +153,21 @@ def _leaf(leaf: Leaf, columns: Columns) -> Verdict:
             return found
     values, known = columns.operand(leaf.operand)
     if isinstance(leaf, IsNull):
-        return Verdict(~known, np.ones(columns.rows, bool))
+        return Verdict(np.zeros(columns.rows, bool) if known is None else ~known, None)
     if isinstance(leaf, Truth):
-        return Verdict(np.asarray(values, bool) & known, known)
+        return _where(np.asarray(values, bool), known)
     true = np.zeros(columns.rows, bool)
     for choice in leaf.choices:
         true |= np.asarray(values == choice, bool)
-    return Verdict(true & known, known)
+    return _where(true, known)
+
+
+def _all(parts: Sequence[np.ndarray]) -> np.ndarray:
+    return functools.reduce(np.logical_and, parts)
+
+
+def _any(parts: Sequence[np.ndarray]) -> np.ndarray:
+    return functools.reduce(np.logical_or, parts)
 
 
 def verdict(condition: Condition, columns: Columns) -> Verdict:
@@ -131,16 +175,18 @@ def verdict(condition: Condition, columns: Columns) -> Verdict:
     match condition:
         case And(parts):
             sides = [verdict(part, columns) for part in parts]
-            true = np.logical_and.reduce([s.true for s in sides])
-            false = np.logical_or.reduce([s.known & ~s.true for s in sides])
-            return Verdict(true, true | false)
+            true = _all([side.true for side in sides])
+            if all(side.known is None for side in sides):
+                return Verdict(true, None)
+            return Verdict(true, true | _any([side.false for side in sides]))
         case Or(parts):
             sides = [verdict(part, columns) for part in parts]
-            true = np.logical_or.reduce([s.true for s in sides])
-            false = np.logical_and.reduce([s.known & ~s.true for s in sides])
-            return Verdict(true, true | false)
+            true = _any([side.true for side in sides])
+            if all(side.known is None for side in sides):
+                return Verdict(true, None)
+            return Verdict(true, true | _all([side.false for side in sides]))
         case Not(inner):
             side = verdict(inner, columns)
-            return Verdict(side.known & ~side.true, side.known)
+            return Verdict(side.false, side.known)
         case _:
-            return _leaf(condition, columns)
+            return columns.leaf(condition)
