@@ -39,12 +39,13 @@ from plait.filters.recipe import Recipe, load_recipe
 from plait.filters.rules import Rule
 from plait.filters.scores import SCORES
 from plait.filters.vocabulary import Vocabulary, vocabulary
+from plait.jobs.units.extract import BATCH_PAGES
 from plait.pipeline.text import TextResult, apply_text
 from plait.schemas.documents import PAGE
 from plait.schemas.errors import RecordError
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
-BATCH = 200
+BATCH = BATCH_PAGES  # as a build scores them
 RECIPES = ("omnicorpus", "obelics", "moscar", "fineweb", "default", "annotate")
 FAMILIES = {
     "gopher_repetition": ("dup_paragraphs", "dup_10gram"),

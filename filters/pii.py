@@ -68,6 +68,8 @@ def masked_all(texts: pa.StringArray) -> tuple[pa.StringArray, int]:
 
     One search over the batch finds the few texts that may hold any, and only those are looked at one by one.
     """
+    if texts.null_count == len(texts):
+        return texts, 0
     suspect = np.flatnonzero(pc.fill_null(pc.match_substring_regex(texts, _SUSPECT), False))
     places, fresh = [], []
     for place, text in zip(suspect.tolist(), texts.take(pa.array(suspect)).to_pylist(), strict=True):

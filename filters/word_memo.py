@@ -96,17 +96,12 @@ class Memo(dict[bytes, int]):
         return numbers
 
     def _add_plain(self, plain: PlainChunks, keys: list[bytes], size: np.ndarray, hints: np.ndarray) -> range:
-        opened, closed = plain.before > 0, plain.after > 0
-        count = 1 + opened.astype(np.int64) + closed
-        ends = np.cumsum(count)
-        rows = np.zeros(int(ends[-1]) if len(ends) else 0, np.int64)
-        rows[(ends - count)[opened]] = plain.before[opened]
-        rows[ends - count + opened] = np.arange(len(self.hash), len(self.hash) + len(count))
-        rows[(ends - 1)[closed]] = plain.after[closed]
+        words = plain.mark == 0
+        rows = np.where(words, len(self.hash) - 1 + np.cumsum(words), plain.mark)
         self.hash.frombytes(plain.hash.tobytes())
         self.lower.frombytes(plain.lower.tobytes())
         self.packed.frombytes(plain.facts.tobytes())
-        return self._add([keys[place] for place in plain.place.tolist()], rows, count, size, hints)
+        return self._add([keys[place] for place in plain.place.tolist()], rows, plain.words, size, hints)
 
     def _name(self, words: Sequence[str]) -> None:
         """Gives numbers to words that have none, each given once."""

@@ -6,6 +6,7 @@ different words share one with probability 2^-64.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -25,16 +26,23 @@ _INVERSE = np.uint64(pow(0x9E3779B97F4A7C15, -1, 1 << 64))
 _BYTE = _mixed(np.arange(1, 257, dtype=np.uint64) * _BASE)  # what a byte counts for
 
 
+@functools.lru_cache(maxsize=2)
+def _powers(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The first powers of the base, and their inverses: uint64."""
+    powers, inverses = np.full(count, _BASE), np.full(count, _INVERSE)
+    powers[0] = inverses[0] = 1
+    return np.cumprod(powers), np.cumprod(inverses)
+
+
 def span_hashes(data: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
     """Hashes of the words whose UTF-8 is data[starts[i] : ends[i]], the same everywhere: uint64.
 
-    A polynomial over the bytes modulo 2^64, for all words in one pass; mixed. About 15 ns a byte.
+    A polynomial over the bytes modulo 2^64, for all words in one pass; mixed. About 5 ns a byte.
     """
-    powers, inverses = np.full(len(data) + 1, _BASE), np.full(len(data) + 1, _INVERSE)
-    powers[0] = inverses[0] = 1
+    powers, inverses = _powers(1 << len(data).bit_length())
     sums = np.zeros(len(data) + 1, np.uint64)
-    np.cumsum(_BYTE[data] * np.cumprod(powers)[:-1], out=sums[1:])
-    return _mixed((sums[ends] - sums[starts]) * np.cumprod(inverses)[starts])
+    np.cumsum(_BYTE[data] * powers[: len(data)], out=sums[1:])
+    return _mixed((sums[ends] - sums[starts]) * inverses[starts])
 
 
 def word_hashes(listed: Sequence[str]) -> np.ndarray:

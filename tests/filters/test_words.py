@@ -92,7 +92,7 @@ MARKS = ["", "(", "[", '"', ".", ",", ";", ":", "!", "?", ")", "]", "“", "’s
 CHUNKS = st.tuples(st.sampled_from(MARKS), st.sampled_from(STEMS), st.sampled_from(MARKS)).map("".join)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=400)
 @given(st.lists(CHUNKS, max_size=12))
 def test_words_of_a_batch_are_those_of_each_chunk(chunks: list[str]):
     wanted = [word for chunk in " ".join(chunks).split() for word in words(chunk)]
