@@ -69,7 +69,7 @@ def alpha_word_ratio(text: TextBatch) -> np.ndarray:
 
 def upper_word_ratio(text: TextBatch) -> np.ndarray:
     """Share of words, more than punctuation, that are all in capitals and longer than one letter."""
-    return ratio(text.total_words(text.lines.words.flagged(UPPER)), text.words)
+    return ratio(text.total_words("upper", lambda words: words.flagged(UPPER)), text.words)
 
 
 _FLOAT = pa.float64()

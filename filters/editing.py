@@ -9,10 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from plait.filters.batch import DocumentBatch, Lines, TextBatch, sums
+from plait.filters.batch import DocumentBatch, TextBatch
 from plait.filters.chunks import ramps
 from plait.filters.edits import DOCUMENT_EDITS, EDITS
 from plait.filters.hints import EDITED
+from plait.filters.lines import Lines, sums
 
 
 def _with_texts(nodes: pa.StructArray, texts: pa.Array) -> pa.StructArray:

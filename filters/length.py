@@ -6,7 +6,8 @@ import numpy as np
 import pyarrow as pa
 
 from plait.filters import characters
-from plait.filters.batch import DocumentBatch, TextBatch, ratio, sums
+from plait.filters.batch import DocumentBatch, TextBatch, ratio
+from plait.filters.lines import sums
 from plait.filters.score import Score, of_documents, of_text
 
 
@@ -53,7 +54,7 @@ def mean_word_length(text: TextBatch) -> np.ndarray:
 
 def mean_token_length(text: TextBatch) -> np.ndarray:
     """Mean length of words and marks, in characters; NaN where there are none. OmniCorpus keeps 3 to 10."""
-    return ratio(text.total_words(text.lines.words.length), text.tokens)
+    return ratio(text.total_words("length", lambda words: words.length), text.tokens)
 
 
 def longest_chunk(text: TextBatch) -> np.ndarray:

@@ -54,7 +54,7 @@ def _mark_words() -> HashSet:
 
 def mark_ratio(text: TextBatch) -> np.ndarray:
     """Marks , ; : ? ! . per word or mark. OBELICS keeps 0.001 in a paragraph of 12 words, 0.03 in a document."""
-    return ratio(text.total_words(text.lines.words.among(_mark_words())), text.tokens)
+    return ratio(text.total_words("marks", lambda words: words.among(_mark_words())), text.tokens)
 
 
 SCORES: tuple[Score, ...] = (

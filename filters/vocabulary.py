@@ -68,9 +68,11 @@ class Vocabulary:
         full = np.flatnonzero(np.diff(chunk_offsets))
         if len(full):
             longest[full] = np.maximum.reduceat(sizes, chunk_offsets[:-1][full])
+        offsets = word_ends[chunk_offsets]
         return Words(
-            word_ends[chunk_offsets],
+            offsets,
             ramps(first[row], words_of).astype(np.int32),
+            offsets[:-1],
             table,
             np.diff(chunk_offsets),
             longest,

@@ -103,7 +103,8 @@ class Words:
 
     Attributes:
         offsets: int64 of length texts + 1; words offsets[i] : offsets[i + 1] are text i's.
-        codes: int32, row of every word in ``table``.
+        source: int32, rows in ``table`` of the words of these texts, and of others that they were taken from.
+        starts: int64 of length texts: where the words of a text begin in ``source``.
         table: facts about the words.
         chunks: int64 of length texts: whitespace-separated chunks of every text.
         longest: int32 of length texts: characters of the longest chunk, 0 where there is none.
@@ -111,11 +112,19 @@ class Words:
     """
 
     offsets: np.ndarray
-    codes: np.ndarray
+    source: np.ndarray
+    starts: np.ndarray
     table: WordTable
     chunks: np.ndarray
     longest: np.ndarray
     hints: np.ndarray
+
+    @cached_property
+    def codes(self) -> np.ndarray:
+        """int32, row of every word in ``table``."""
+        if len(self.source) == self.offsets[-1] and np.array_equal(self.starts, self.offsets[:-1]):
+            return self.source
+        return np.asarray(self.source[ramps(self.starts, np.diff(self.offsets))])
 
     def _each(self, values: np.ndarray) -> np.ndarray:
         """For every word the value of its row."""
@@ -147,18 +156,16 @@ class Words:
 
     def take(self, kept: np.ndarray) -> Words:
         """The words of the texts that the mask keeps."""
-        counts = np.diff(self.offsets)
-        offsets = np.concatenate([[0], np.cumsum(counts[kept])])
-        codes = self.codes[np.repeat(kept, counts)]
-        return Words(offsets, codes, self.table, self.chunks[kept], self.longest[kept], self.hints[kept])
+        return self.select(np.flatnonzero(kept))
 
     def joined(self, other: Words) -> Words:
         """These texts followed by others."""
         shared = other.table.begins_with(self.table)
-        codes = other.codes if shared else other.codes + np.int32(len(self.table.hash))
+        source = other.source if shared else other.source + np.int32(len(self.table.hash))
         return Words(
             np.concatenate([self.offsets, other.offsets[1:] + self.offsets[-1]]),
-            np.concatenate([self.codes, codes]),
+            np.concatenate([self.source, source]),
+            np.concatenate([self.starts, other.starts + len(self.source)]),
             other.table if shared else self.table.followed_by(other.table),
             np.concatenate([self.chunks, other.chunks]),
             np.concatenate([self.longest, other.longest]),
@@ -167,7 +174,6 @@ class Words:
 
     def select(self, order: np.ndarray) -> Words:
         """The words of the texts at the indices given, in that order."""
-        counts = np.diff(self.offsets)[order]
-        offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
-        codes = self.codes[ramps(self.offsets[order], counts)]
-        return Words(offsets, codes, self.table, self.chunks[order], self.longest[order], self.hints[order])
+        offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(np.diff(self.offsets)[order])])
+        per_text = (values[order] for values in (self.chunks, self.longest, self.hints))
+        return Words(offsets, self.source, self.starts[order], self.table, *per_text)

@@ -7,6 +7,7 @@ import gzip
 import json
 import re
 from collections.abc import Callable
+from functools import partial
 from importlib import resources
 
 import numpy as np
@@ -16,6 +17,7 @@ from plait.filters.batch import TextBatch, ratio
 from plait.filters.score import Score, of_text
 from plait.filters.vocabulary import unspaced
 from plait.filters.word_sets import HashSet, word_set
+from plait.filters.word_table import Words
 
 WITHOUT_SPACES = frozenset({"zh", "ja", "th", "lo", "km", "my", "bo"})
 
@@ -58,7 +60,8 @@ def _by_language(text: TextBatch, name: str) -> tuple[np.ndarray, np.ndarray]:
         if not len(listed):
             continue
         known |= chosen
-        counts = np.where(chosen, text.total_words(text.lines.words.lower_among(listed)), counts)
+        found = text.total_words(f"{name}:{language}", partial(Words.lower_among, listed=listed))
+        counts = np.where(chosen, found, counts)
     return counts, known
 
 
@@ -99,7 +102,7 @@ def _spam_words() -> HashSet:
 
 def spam_word_ratio(text: TextBatch) -> np.ndarray:
     """Share of words of advertising and spam (plait's own list of 31 English words). OBELICS keeps less than 0.12."""
-    return ratio(text.total_words(text.lines.words.lower_among(_spam_words())), text.words)
+    return ratio(text.total_words("spam", lambda words: words.lower_among(_spam_words())), text.words)
 
 
 _FUNCTION_WORDS = ("the", "is", "are", "am", "to", "of", "and", "that", "have", "with")
@@ -112,7 +115,7 @@ def _function_words() -> HashSet:
 
 def english_function_words(text: TextBatch) -> np.ndarray:
     """Occurrences of the, is, are, am, to, of, and, that, have, with, as written. OmniCorpus asks for 2."""
-    return text.total_words(text.lines.words.among(_function_words()))
+    return text.total_words("function_words", lambda words: words.among(_function_words()))
 
 
 _FLOAT = pa.float64()
