@@ -29,7 +29,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from plait.pipeline.extract.charset import decode_html
+from plait.pipeline.extract.charset import utf8_html
 from plait.pipeline.extract.features import features
 from plait.pipeline.extract.frame import Frame, frame
 from plait.pipeline.extract.markup import parse
@@ -152,8 +152,8 @@ def token_lists(layout: Layout) -> list[list[int]]:
 
 def read_layout(html: bytes, url: str) -> tuple[Layout, str | None]:
     """Layout and title of a page, exactly as extraction sees them."""
-    markup = parse(decode_html(html, None), max_nodes=1_000_000, max_depth=100_000)
-    meta = read_metadata(markup.head, markup.html_attributes, markup.data_blocks, markup.pieces, url)
+    markup = parse(utf8_html(html, None), max_nodes=1_000_000, max_depth=100_000)
+    meta = read_metadata(markup, url)
     layout = segment(markup.pieces, max_depth=5000, posters=False, backgrounds=False)
     settle_noscript(layout)
     return layout, meta.title

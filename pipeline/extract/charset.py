@@ -164,24 +164,37 @@ def decode_html(html: bytes, charset: str | None) -> str:
         html: the page's bytes.
         charset: of the HTTP Content-Type header, or None.
     """
-    return encoded_once(html, _decode(html, charset))
+    return encoded_once(html, _decode(html, charset)[0])
 
 
-def _decode(html: bytes, charset: str | None) -> str:
+def utf8_html(html: bytes, charset: str | None) -> bytes:
+    """The page in UTF-8, as `decode_html` reads it: its own bytes wherever they are that already, as most are.
+
+    Args:
+        html: as `decode_html`.
+        charset: as `decode_html`.
+    """
+    text, as_it_is = _decode(html, charset)
+    once = encoded_once(html, text)
+    return html if as_it_is and once is text else once.encode("utf-8", "ignore")
+
+
+def _decode(html: bytes, charset: str | None) -> tuple[str, bool]:
+    """A page's text, and whether the page is that text in UTF-8, byte for byte."""
     for bom, codec in _BOMS:
         if html.startswith(bom):
-            return html[len(bom) :].decode(codec, "replace")
+            return html[len(bom) :].decode(codec, "replace"), False
     declared = codec_of(charset) or _declared(html)
     if declared is None:
-        return html.decode(detect(html), "replace")
+        return html.decode(detect(html), "replace"), False
     if (
         declared in {"cp1252", "cp1254", "latin_1", "iso8859_15", "iso-8859-15"}
         and not html.isascii()
         and _valid_utf8(html)
     ):
-        return html.decode("utf-8", "replace")
+        return html.decode("utf-8", "replace"), False
     with contextlib.suppress(UnicodeDecodeError):  # nearly every page; counting replacements below costs as much again
-        return html.decode(declared)
+        return html.decode(declared), declared == "utf-8"
     text = html.decode(declared, "replace")
     broken = text.count("�")
     if broken > 8:
@@ -190,5 +203,5 @@ def _decode(html: bytes, charset: str | None) -> str:
             guess = detect(html)
             other = html.decode(guess, "replace")
             if other.count("�") < broken / 2:
-                return other
-    return text
+                return other, False
+    return text, False

@@ -62,9 +62,9 @@ def fill_tables(layout: Layout, out: Flags, keep: Flags, p: Floats, f: Frame) ->
         p: probability of each block.
         f: the page's shared arrays.
     """
-    tables = [e for e, tag in enumerate(layout.e_tag) if tag == "table"]
-    if not tables:
+    if "table" not in layout.e_tag:
         return out
+    tables = [e for e, tag in enumerate(layout.e_tag) if tag == "table"]
     kept = np.flatnonzero(keep)
     words, mass = prefix(f.words), prefix(p * f.words)
     filled, template = out.copy(), template_elements(layout, f)
@@ -81,9 +81,7 @@ def fill_tables(layout: Layout, out: Flags, keep: Flags, p: Floats, f: Frame) ->
 def drop_pointers(layout: Layout, keep: Flags) -> Flags:
     """Drop notes (the ARIA role: what is parenthetic to the content) that are mostly links: "Main article: …"."""
     out = keep
-    for e, raw in enumerate(layout.e_raw):
-        if 'role="note"' not in raw:
-            continue
+    for e in [e for e, raw in enumerate(layout.e_raw) if 'role="note"' in raw]:
         for block in range(layout.e_first[e], layout.e_end[e]):
             if out[block] and layout.b_link[block] > _POINTER_LINKS * len(layout.b_text[block]):
                 if out is keep:

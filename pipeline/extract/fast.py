@@ -17,7 +17,6 @@ from plait.pipeline.extract.features import (
     flag_columns,
     link_shares,
     prose_words,
-    sentence_ends,
     tag_groups,
     title_column,
 )
@@ -55,7 +54,7 @@ def probabilities(layout: Layout, f: Frame, title: str | None) -> Floats:
     count = len(layout.b_text)
     index = np.arange(count)
     link = link_shares(layout, f)
-    prose = prose_words(f, sentence_ends(layout), link)
+    prose = prose_words(layout, f, link)
     words, linked, prosaic = prefix(f.words), prefix(f.words * link), prefix(prose)
     tag = tag_groups(layout)
 

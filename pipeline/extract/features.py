@@ -32,7 +32,7 @@ def text_columns(layout: Layout, f: Frame) -> list[Floats]:
     texts = layout.b_text
     commas = [t.count(",") + t.count(":") if t.isascii() else sum(map(t.count, _COMMAS)) for t in texts]
     return [
-        sentence_ends(layout),
+        sentence_ends(texts),
         np.array(commas, np.float64),
         link_shares(layout, f),
         np.array(layout.b_links, np.float64),
@@ -41,11 +41,10 @@ def text_columns(layout: Layout, f: Frame) -> list[Floats]:
     ]
 
 
-def sentence_ends(layout: Layout) -> Floats:
-    """Sentence ends in each block."""
+def sentence_ends(texts: list[str]) -> Floats:
+    """Sentence ends in each text."""
     ends = [
-        t.count(".") + t.count("!") + t.count("?") if t.isascii() else sum(map(t.count, _SENTENCE_ENDS))
-        for t in layout.b_text
+        t.count(".") + t.count("!") + t.count("?") if t.isascii() else sum(map(t.count, _SENTENCE_ENDS)) for t in texts
     ]
     return np.array(ends, np.float64)
 
@@ -169,7 +168,7 @@ def features(layout: Layout, f: Frame, tokens: Floats, title: str | None) -> npt
     ends, link = text[0], text[2]
     tag = tag_groups(layout)
     words = f.words
-    sums, prose = running_sums(layout, f, ends, link, tokens[:, 0])
+    sums, prose = running_sums(layout, f, link, tokens[:, 0])
     total_words = max(1.0, float(sums["words"][-1]))
     likely = words / (1.0 + np.exp(-np.clip(tokens.sum(axis=1), -30, 30)))
     columns: list[Floats] = [words, np.log1p(f.chars), *text, tag.astype(np.float64), *tokens.T]
@@ -192,19 +191,18 @@ def tag_groups(layout: Layout) -> Ints:
     return np.array([_TAG_GROUPS.get(layout.e_tag[e], 0) for e in layout.b_element], np.int64)
 
 
-def prose_words(f: Frame, ends: Floats, link: Floats) -> Floats:
+def prose_words(layout: Layout, f: Frame, link: Floats) -> Floats:
     """The words of each block that reads like prose, 0 for the others."""
+    prose = np.where((f.words >= _PROSE_WORDS) & (link < _PROSE_LINKS), f.words, 0.0)
     # Thai, Lao and Khmer end no sentence with a mark: a long block is prose without one.
-    return np.where(
-        (f.words >= _PROSE_WORDS) & (link < _PROSE_LINKS) & ((ends > 0) | (f.words >= 2 * _PROSE_WORDS)), f.words, 0.0
-    )
+    short = np.flatnonzero((prose > 0) & (prose < 2 * _PROSE_WORDS))
+    prose[short[sentence_ends([layout.b_text[i] for i in short]) == 0]] = 0.0
+    return prose
 
 
-def running_sums(
-    layout: Layout, f: Frame, ends: Floats, link: Floats, token: Floats
-) -> tuple[dict[str, Floats], Floats]:
+def running_sums(layout: Layout, f: Frame, link: Floats, token: Floats) -> tuple[dict[str, Floats], Floats]:
     """Prefix sums over the blocks, and the words of each block that reads like prose (0 for the others)."""
-    prose = prose_words(f, ends, link)
+    prose = prose_words(layout, f, link)
     pictures = np.zeros(len(layout.b_text) + 1)
     for image in layout.images:
         pictures[image.position] += 1

@@ -81,15 +81,10 @@ def _signatures(layout: Layout) -> tuple[Ints, int]:
     """Numbers of path signatures: tag and class along the whole path, then the block's first inline class."""
     paths: dict[tuple[int, str, str], int] = {}
     of_element = [0] * len(layout.e_tag)
-    for e, (raw, tag, parent) in enumerate(zip(layout.e_raw, layout.e_tag, layout.e_parent, strict=True)):
-        if layout.e_end[e] == layout.e_first[e] or not e:
-            continue  # nothing stands in it
-        style = ""
-        if raw:
-            start = raw.find('class="')
-            if start >= 0:
-                style = raw[start + 7 : raw.find('"', start + 7)]
-        of_element[e] = paths.setdefault((of_element[parent], tag, style), len(paths) + 1)
+    rows = zip(layout.e_first, layout.e_end, layout.e_parent, layout.e_tag, layout.e_style, strict=True)
+    for e, (first, end, parent, tag, style) in enumerate(rows):
+        if end > first and e:  # something stands in it
+            of_element[e] = paths.setdefault((of_element[parent], tag, style), len(paths) + 1)
     numbers: dict[int, int] = {}
     out = [numbers.setdefault(of_element[e], len(numbers)) for e in layout.b_element]
     return np.array(out, np.int64), len(numbers)
@@ -99,10 +94,10 @@ def frame(layout: Layout) -> Frame:
     """The arrays that features and selection share."""
     words = np.array(
         [
-            len(t.split())
-            if t.isascii() or not _DENSE.search(t)
-            else max(len(t.split()), len(_DENSE.findall(t)) / 2 + len(_DENSE.sub(" ", t).split()))
-            for t in layout.b_text
+            count
+            if text.isascii() or not _DENSE.search(text)
+            else max(count, len(_DENSE.findall(text)) / 2 + len(_DENSE.sub(" ", text).split()))
+            for text, count in zip(layout.b_text, layout.b_words, strict=True)
         ],
         np.float64,
     )

@@ -115,14 +115,11 @@ def best_candidate(candidates: list[Candidate], target_width: int, declared_widt
     if not candidates:
         return None
     unit = float(declared_width or 0)
-
-    def wide(c: Candidate) -> float:
-        return float(c.width) if c.width else (c.density or 1.0) * unit
-
-    if any(c.width for c in candidates) or unit:
-        enough = [c for c in candidates if wide(c) >= target_width]
-        return min(enough, key=wide) if enough else max(candidates, key=wide)
-    return max(candidates, key=lambda c: c.density or 1.0)
+    if not unit and not any(width for _, width, _ in candidates):
+        return max(candidates, key=lambda c: c.density or 1.0)
+    sizes = [float(width) if width else (density or 1.0) * unit for _, width, density in candidates]
+    enough = [size for size in sizes if size >= target_width]
+    return candidates[sizes.index(min(enough) if enough else max(sizes))]
 
 
 def _side(value: str | None) -> int | None:
@@ -173,9 +170,10 @@ def is_placeholder(url: str) -> bool:
     if "{" in url:
         return True
     for match in _FILE_END.finditer(url):
-        name = url[: match.start()].replace("/", ".").replace("_", ".").replace("-", ".")
-        if _PLACEHOLDER_END.fullmatch(name.rpartition(".")[2]):
-            return bool(_PLACEHOLDER.search(url))
+        segment = url.rfind("/", 0, match.start())  # the name follows it
+        name = url[segment + 1 : match.start()].replace("_", ".").replace("-", ".")
+        if _PLACEHOLDER_END.fullmatch(name.rpartition(".")[2]) and _PLACEHOLDER.search(url, max(segment, 0)):
+            return True
     return False
 
 
@@ -260,6 +258,8 @@ class SourceResolver:
 
     def _picture(self, sources: list[str], width: int | None) -> tuple[list[str], int]:
         """URLs of a ``<picture>``'s sources, best first, and the largest width that one of them states."""
+        if not sources:
+            return [], 0
         candidates: list[Candidate] = []
         for source in sources:
             attrs = attributes(source)
@@ -270,7 +270,7 @@ class SourceResolver:
                 value = attrs.get(name)
                 if value and _plausible(value):
                     candidates += [c for c in parse_srcset(value) if not is_placeholder(c.url)]
-        return self._ordered(candidates, width), max((c.width for c in candidates), default=0)
+        return self._ordered(candidates, width), max([c.width for c in candidates], default=0)
 
     def _lazy(self, found: Mapping[str, str]) -> list[str]:
         values: list[str] = []

@@ -64,6 +64,8 @@ def _same_picture(image: Image, source: Source, other: Image, other_source: Sour
 
 def _data_tables(layout: Layout, kept: Sequence[bool]) -> dict[int, _Table]:
     """Blocks in tables that hold data, by block."""
+    if "table" not in layout.e_tag:
+        return {}
     tables: dict[int, tuple[dict[int, int], dict[int, int], set[int], set[int]]] = {}
     for block, context in enumerate(layout.b_context):
         if not (kept[block] and context & voc.TABLE) or context & (voc.PRE | voc.CAPTION):
@@ -101,6 +103,8 @@ def _data_tables(layout: Layout, kept: Sequence[bool]) -> dict[int, _Table]:
 def tag_of(layout: Layout, block: int) -> str:
     """Tag of a block's text node, tables aside."""
     context = layout.b_context[block]
+    if not context:
+        return "p"
     if context & voc.PRE:
         return "code"
     if context & voc.HEADING:
@@ -129,6 +133,8 @@ class _Reasons:
     def of(self, element: int) -> str:
         """Reason code for what stands in an element."""
         layout, known = self._layout, self._known
+        if element in known:
+            return known[element]
         climbed: list[int] = []
         while (reason := known.get(element)) is None:
             climbed.append(element)
@@ -137,7 +143,7 @@ class _Reasons:
             else:
                 reason = _TAG_REASONS.get(layout.e_tag[element])
                 if reason is None and (raw := layout.e_raw[element]):
-                    reason = voc.reason_of(raw)
+                    reason = voc.marks_of(raw).reason
             if reason:
                 break
             element = layout.e_parent[element]

@@ -71,6 +71,7 @@ def settle_noscript(layout: Layout) -> None:
     for image in layout.images:
         image.position = before[image.position]
     layout.b_text = [layout.b_text[i] for i in keep]
+    layout.b_words = [layout.b_words[i] for i in keep]
     layout.b_element = [layout.b_element[i] for i in keep]
     layout.b_context = [layout.b_context[i] for i in keep]
     layout.b_link = [layout.b_link[i] for i in keep]

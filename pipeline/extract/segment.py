@@ -22,6 +22,7 @@ _RAISED = frozenset({"sub", "sup"})  # are no words of their own
 _STYLE_IMAGE = re.compile(r"background(?:-image)?\s*:[^;\"]*url\(", re.IGNORECASE)
 _SMALL = re.compile(r'(?:^|\s)(?:width|height)="(\d{1,2})(?:px)?"')
 _INLINE_SIDE = 48  # pixels; a picture that declares less on a side stands in the line and does not split a sentence
+_UNSEEN = voc.SKIP | voc.HIDDEN  # of an inline element
 _IMAGE_TAGS = frozenset({"img", "amp-img", "amp-anim"})
 
 
@@ -60,11 +61,13 @@ class Layout:
         e_parent: index of the parent; -1 for the root, element 0.
         e_tag: tag name.
         e_raw: attributes, as serialised.
+        e_style: value of the class, as serialised.
         e_context: bits of `vocabulary` that an element passes on to what it holds.
-        e_flags: bits of `vocabulary` of the element itself.
+        e_flags: bits of `vocabulary` of the element itself; without those of its attributes where it holds nothing.
         e_first: index of the element's first block.
         e_end: index past its last block.
         b_text: text, whitespace as a reader sees it, line breaks kept.
+        b_words: words of it, separated by whitespace.
         b_element: the block-level element whose text it is.
         b_context: bits of `vocabulary`.
         b_link: characters of it that stand in links.
@@ -76,11 +79,13 @@ class Layout:
     e_parent: list[int]
     e_tag: list[str]
     e_raw: list[str]
+    e_style: list[str]
     e_context: list[int]
     e_flags: list[int]
     e_first: list[int]
     e_end: list[int]
     b_text: list[str]
+    b_words: list[int]
     b_element: list[int]
     b_context: list[int]
     b_link: list[int]
@@ -89,8 +94,8 @@ class Layout:
     images: list[Image]
 
 
-def _clean(raw: str, preformatted: bool) -> str:
-    """Text of a block as a reader sees it."""
+def _clean(raw: str, preformatted: bool) -> tuple[str, int]:
+    """Text of a block as a reader sees it, and its words."""
     if "&" in raw:
         raw = voc.unescaped(raw)
     if SEAM in raw:
@@ -98,11 +103,14 @@ def _clean(raw: str, preformatted: bool) -> str:
     if "\xad" in raw:
         raw = raw.replace("\xad", "")  # soft hyphens are not seen
     if preformatted:
-        return raw.replace(BREAK, "\n").strip("\n").rstrip()
-    text = " ".join(raw.split())
+        text = raw.replace(BREAK, "\n").strip("\n").rstrip()
+        return text, len(text.split())
+    words = raw.split()
+    text = " ".join(words)
     if BREAK in text:
         text = _BREAKS.sub("\n", text).strip()
-    return text
+        return text, len(text.split())
+    return text, len(words)
 
 
 def _is_seam(before: str, name: str) -> bool:
@@ -137,6 +145,19 @@ def _math(source: list[str], opening: str) -> str:
     return joined.replace("<", "&lt;").replace(">", "&gt;")
 
 
+def _set_flags(layout: Layout, e_marks: list[voc.Marks | None]) -> None:
+    """Add what attributes say of the elements that hold a block or a picture; of the others nobody asks."""
+    holding = [end > first for first, end in zip(layout.e_first, layout.e_end, strict=True)]
+    for image in layout.images:
+        element = image.element
+        while not holding[element] and element > 0:
+            holding[element] = True
+            element = layout.e_parent[element]
+    for element, (marks, holds) in enumerate(zip(e_marks, holding, strict=True)):
+        if marks is not None and holds:
+            layout.e_flags[element] |= marks.flags
+
+
 def segment(pieces: list[str], *, max_depth: int, posters: bool, backgrounds: bool) -> Layout:
     """Read the pieces of a page once.
 
@@ -144,7 +165,10 @@ def segment(pieces: list[str], *, max_depth: int, posters: bool, backgrounds: bo
         RecordError: ``too_deep``, if elements nest deeper than ``max_depth``.
     """
     e_parent, e_tag, e_raw, e_context, e_flags, e_first, e_end = [-1], ["#root"], [""], [0], [0], [0], [0]
+    e_style = [""]
+    e_marks: list[voc.Marks | None] = [None]
     b_text: list[str] = []
+    b_words: list[int] = []
     b_element: list[int] = []
     b_context: list[int] = []
     b_link: list[int] = []
@@ -156,20 +180,22 @@ def segment(pieces: list[str], *, max_depth: int, posters: bool, backgrounds: bo
     current = context = depth = skip = 0
     link_depth = link_chars = links = 0
     inner = link_raw = ""
+    begun = False  # is there anything for `flush` to write or to reset?
     filled = False  # is there anything but whitespace in the buffer?
     picture: list[str] | None = None
     math_start = math_depth = -1
     math_opening = ""
     link_end = -2
-    ending = ""  # end tag of the current element
-    kinds, tag_context, flags_of = voc.KINDS, voc.TAG_CONTEXT, voc.flags_of
+    ending = "/#root"  # end tag of the current element
+    kinds, tag_context, known, marks_of = voc.KINDS, voc.TAG_CONTEXT, voc.KNOWN, voc.marks_of
 
     def flush() -> None:
-        nonlocal link_chars, links, inner, filled
+        nonlocal link_chars, links, inner, begun, filled
         if filled:
-            text = _clean("".join(buffer), bool(context & voc.PRE))
+            text, words = _clean("".join(buffer), bool(context & voc.PRE))
             if text:
                 b_text.append(text)
+                b_words.append(words)
                 b_element.append(current)
                 b_context.append(context)
                 b_link.append(min(link_chars, len(text)))
@@ -178,19 +204,26 @@ def segment(pieces: list[str], *, max_depth: int, posters: bool, backgrounds: bo
         buffer.clear()
         link_chars = links = 0
         inner = ""
-        filled = False
+        begun = filled = False
         if pending:
             for image in pending:
                 image.position = len(b_text)
             images.extend(pending)
             pending.clear()
 
-    # Most boundaries have nothing before them: what `flush` would reset is looked at before it is called.
     for number, piece in enumerate(pieces):
         head, _, text = piece.partition(">")
-        if not head:
+        if head == ending and not skip:
+            depth -= 1
+            if begun:
+                flush()
+            e_end[current] = len(b_text)
+            current = e_parent[current]
+            context = e_context[current]
+            ending = "/" + e_tag[current]
+        elif not head:
             continue
-        if head[0] == "/":
+        elif head[0] == "/":
             depth -= 1
             if skip:
                 if depth >= skip:
@@ -200,15 +233,8 @@ def segment(pieces: list[str], *, max_depth: int, posters: bool, backgrounds: bo
                     source = pieces[math_start : number + 1]
                     source[-1] = "/math>"
                     buffer.append(_math(["", *source], math_opening))
-                    filled = True
+                    begun = filled = True
                     math_depth = -1
-            elif head == ending:
-                if buffer or links or link_chars or inner or pending:
-                    flush()
-                e_end[current] = len(b_text)
-                current = e_parent[current]
-                context = e_context[current]
-                ending = "/" + e_tag[current]
             elif head == "/a":
                 if link_depth:
                     link_depth -= 1
@@ -230,29 +256,33 @@ def segment(pieces: list[str], *, max_depth: int, posters: bool, backgrounds: bo
             if kind == "void":
                 if name == "br":
                     buffer.append(BREAK)
+                    begun = True
                 elif name == "img":
                     image = Image(raw, "img", current, 0, context, picture or [], link_raw)
                     if filled and (small := _SMALL.search(raw)) and int(small[1]) < _INLINE_SIDE:
                         pending.append(image)
                     else:
-                        flush()
+                        if begun:
+                            flush()
                         image.position = len(b_text)
                         images.append(image)
                 elif name == "source":
                     if picture is not None:
                         picture.append(raw)
-                elif name == "hr":
+                elif name == "hr" and begun:
                     flush()
             else:
                 depth += 1
                 if depth > max_depth:
                     raise RecordError("too_deep", value=float(depth), threshold=float(max_depth))
                 if kind == "block":
-                    if buffer or links or link_chars or inner or pending:
+                    if begun:
                         flush()
                     flags = tag_context.get(name, 0)
+                    marks = None
                     if raw:
-                        flags |= flags_of(raw)
+                        marks = known.get(raw) or marks_of(raw)
+                        flags |= marks.context
                         if flags & voc.SKIP:
                             skip = depth
                             continue
@@ -263,8 +293,10 @@ def segment(pieces: list[str], *, max_depth: int, posters: bool, backgrounds: bo
                     context |= flags & voc.INHERITED
                     ending = "/" + name
                     e_flags.append(flags)
+                    e_marks.append(marks)
                     e_tag.append(name)
                     e_raw.append(raw)
+                    e_style.append(marks.style if marks else "")
                     e_context.append(context)
                     e_first.append(len(b_text))
                     e_end.append(0)
@@ -275,6 +307,7 @@ def segment(pieces: list[str], *, max_depth: int, posters: bool, backgrounds: bo
                         buffer.append(SEAM)
                     link_depth += 1
                     links += 1
+                    begun = True
                     link_raw = raw
                     if not inner:
                         inner = raw
@@ -284,20 +317,17 @@ def segment(pieces: list[str], *, max_depth: int, posters: bool, backgrounds: bo
                     if filled and pieces[number - 1][-1] == ">" and _is_seam(pieces[number - 1], name):
                         buffer.append("\n" if context & voc.PRE and _LINE.search(raw) else SEAM)
                     if raw:
-                        flags = flags_of(raw)
-                        if flags:
-                            if flags & voc.SKIP:
-                                skip = depth
-                                continue
-                            if flags & voc.HIDDEN and "math" not in raw:
-                                skip = depth
-                                continue
+                        if (flags := marks_of(raw).context) & _UNSEEN and (flags & voc.SKIP or "math" not in raw):
+                            skip = depth
+                            continue
                         if not inner:
                             inner = raw
+                            begun = True
                     if name == "picture":
                         picture = []
                     elif name in _IMAGE_TAGS:
-                        flush()
+                        if begun:
+                            flush()
                         images.append(Image(raw, name, current, len(b_text), context, [], link_raw))
                     elif name == "rp":
                         skip = depth
@@ -306,7 +336,8 @@ def segment(pieces: list[str], *, max_depth: int, posters: bool, backgrounds: bo
                     math_start, math_depth, math_opening, skip = number, depth, raw, depth
                     continue
                 else:
-                    flush()
+                    if begun:
+                        flush()
                     if posters and "poster=" in raw:
                         images.append(Image(raw, "video", current, len(b_text), context, [], ""))
                     skip = depth
@@ -316,28 +347,21 @@ def segment(pieces: list[str], *, max_depth: int, posters: bool, backgrounds: bo
                 buffer.append(text)
             elif not text.isspace():
                 buffer.append(text)
-                filled = True
+                begun = filled = True
             elif context & voc.PRE:
                 buffer.append(text)  # elsewhere a block's leading whitespace is not seen
+                begun = True
             if link_depth:
                 link_chars += len(text)
-    flush()
+                begun = True
+    if begun:
+        flush()
     while current >= 0:
         e_end[current] = len(b_text)
         current = e_parent[current]
-    return Layout(
-        e_parent,
-        e_tag,
-        e_raw,
-        e_context,
-        e_flags,
-        e_first,
-        e_end,
-        b_text,
-        b_element,
-        b_context,
-        b_link,
-        b_links,
-        b_inner,
-        images,
-    )
+    layout = Layout(
+        e_parent, e_tag, e_raw, e_style, e_context, e_flags, e_first, e_end,
+        b_text, b_words, b_element, b_context, b_link, b_links, b_inner, images,
+    )  # fmt: skip
+    _set_flags(layout, e_marks)
+    return layout

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import numpy.typing as npt
 
@@ -43,7 +41,7 @@ _AD_SIZES = frozenset(
     }
 )
 # Names of files that pages give to furniture: no content before the first kept block or after the last.
-_FURNITURE = re.compile(r"logo|icon|avatar|sprite|badge|spinner|captcha", re.IGNORECASE)
+_FURNITURE = ("logo", "icon", "avatar", "sprite", "badge", "spinner", "captcha")
 _LIKELY = 0.3  # probability of a block that counts towards the main element
 _MAIN_SHARE = 0.8  # of the likely content that the main element holds
 # A page of fewer words, a smaller share of them chosen, with a lower mean probability, is no document. On WCXB
@@ -184,7 +182,9 @@ def choose_images(layout: Layout, p: Floats, keep: npt.NDArray[np.bool_], f: Fra
     single = np.bincount(place)[place] <= _SINGLE
     furniture = np.array([_is_furniture(image.raw) for image in layout.images], np.bool_)
     least = np.where(inside, np.where(large, _LEAST_LARGE, _LEAST_INSIDE * sure), _LEAST_OUTSIDE * sure)
-    captioned = np.array([bool(caption_blocks(layout, image)) for image in layout.images], np.bool_)
+    captioned = np.zeros(len(layout.images), np.bool_)
+    if (f.context & voc.CAPTION).any():
+        captioned[:] = [bool(caption_blocks(layout, image)) for image in layout.images]
     chosen = (score >= least) | (inside & captioned) | (large & single & ~template & (around >= _LEAST_SINGLE))
     blocks = np.flatnonzero(keep)
     position = np.array([image.position for image in layout.images], np.int64)
@@ -209,10 +209,7 @@ def _places(layout: Layout) -> npt.NDArray[np.int64]:
         place: list[tuple[str, str]] = []
         element = image.element
         while element > 0 and len(place) < _PLACE_LEVELS:
-            raw = layout.e_raw[element]
-            start = raw.find('class="')
-            style = raw[start + 7 : raw.find('"', start + 7)] if start >= 0 else ""
-            place.append((layout.e_tag[element], style))
+            place.append((layout.e_tag[element], layout.e_style[element]))
             element = layout.e_parent[element]
         out.append(numbers.setdefault(tuple(place), len(numbers)))
     return np.array(out, np.int64)
@@ -237,7 +234,8 @@ def _standing(layout: Layout, p: Floats, f: Frame) -> tuple[npt.NDArray[np.bool_
 
 def _is_furniture(raw: str) -> bool:
     """Does the name of the file in a picture's ``src`` say that it is a logo, an icon or the like?"""
-    return bool(_FURNITURE.search(voc.attributes(raw).get("src", "").partition("?")[0].rpartition("/")[2]))
+    name = voc.attributes(raw).get("src", "").partition("?")[0].rpartition("/")[2].lower()
+    return any(word in name for word in _FURNITURE)
 
 
 def _declares_large(raw: str) -> bool:

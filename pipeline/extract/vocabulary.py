@@ -118,6 +118,7 @@ REASON_WORDS = {
     "metadata": "meta byline author tags taglist categories postmeta timestamp dateline",
 }
 _WORD_REASON = {word: reason for reason, words in REASON_WORDS.items() for word in words.split()}
+_REASONED = frozenset(_WORD_REASON)
 # Words end at what is no letter or digit, before a digit that follows a letter, and between "a" and "B".
 _WORD = re.compile(r"[0-9]*[A-Z]*[a-z]+|[0-9]*[A-Z]+|[0-9]+")
 _NAMES = frozenset({"class", "id", "role", "itemprop", "data-testid", "data-component"})
@@ -126,10 +127,8 @@ _ROLES = (
     ('role="navigation"', NAV), ('role="contentinfo"', FOOTER), ('role="banner"', HEADER), ('role="main"', ARTICLE),
     ('role="complementary"', ASIDE), ('role="article"', ARTICLE), ('role="dialog"', UNLIKELY),
 )  # fmt: skip
-_HIDDEN = re.compile(
-    r'(?:^|\s)hidden(?:=""|="hidden"|="true"|\s|$)|style="[^"]*(?:display\s*:\s*none|visibility\s*:\s*hidden)',
-    re.IGNORECASE,
-)
+_HIDDEN_ATTRIBUTE = re.compile(r'hidden(?:=""|="hidden"|="true"|\s|$)')
+_HIDING_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden")
 _CAPTION = re.compile(
     r"(?:^|[\s_-])(?:caption|figcaption|caption-text|thumbcaption|gallerytext|legend|imgdesc|image-description)(?:$|\s)",
     re.IGNORECASE,
@@ -165,68 +164,71 @@ def _attributes(raw: str) -> Mapping[str, str]:
     return found
 
 
-def _named_values(raw: str) -> list[tuple[str, str]]:
-    """Names and values of the attributes that say what an element is for, in the tag's order.
+def _named_values(raw: str) -> list[str]:
+    """Values of the attributes that say what an element is for, in the tag's order.
 
     Quotes stand around values, so that a split at them is enough, but for broken tags whose names hold one.
     """
     parts = raw.split('"')
-    found: list[tuple[str, str]] = []
+    if len(parts) == 3 and parts[0] == "class=":
+        return parts[1:2]  # half of all tags
+    found: list[str] = []
     for before, value in zip(parts[::2], parts[1::2], strict=False):
         if before[-1:] != "=":
-            return _NAMED.findall(raw)
-        name = before[:-1].rpartition(" ")[2]
-        if name in _NAMES:
-            found.append((name, value))
+            return [value for _, value in _NAMED.findall(raw)]
+        if before[before.rfind(" ") + 1 : -1] in _NAMES:
+            found.append(value)
     return found
 
 
-@functools.lru_cache(maxsize=20_000)
-def _words(name: str) -> tuple[str, ...]:
-    """Lower-case words of one class or id; tags that differ share most of theirs."""
-    return tuple([word.lower() for word in _WORD.findall(name)])
+_MEMO_LIMIT = 50_000  # distinct strings kept, about 10 MB
+_name_memo: dict[str, tuple[list[str], str | None]] = {}
+KNOWN: dict[str, Marks] = {}
+"""Marks of the tags that were met last, by their attributes; `marks_of` adds to it."""
+
+
+def _read_name(name: str) -> tuple[list[str], str | None]:
+    """Lower-case words of one class or id, and the reason code of the first that has one; remembered.
+
+    Tags that differ share most of their names.
+    """
+    words: list[str] = _WORD.findall(name)
+    if not name.islower():
+        words = [word.lower() for word in words]
+    reason = None
+    if not _REASONED.isdisjoint(words):
+        reason = next(_WORD_REASON[word] for word in words if word in _REASONED)
+    if len(_name_memo) >= _MEMO_LIMIT:
+        _name_memo.clear()
+    _name_memo[name] = words, reason
+    return words, reason
 
 
 def words_of(raw: str) -> list[str]:
     """Lower-case words of a tag's class, id and role, split at punctuation, digits and camel case."""
-    return [word for _, value in _named_values(raw) for name in value.split() for word in _words(name)]
+    names = [name for value in _named_values(raw) for name in value.split()]
+    return [word for name in names for word in (_name_memo.get(name) or _read_name(name))[0]]
 
 
-_MEMO_LIMIT = 50_000  # distinct attribute strings kept, about 10 MB
-_reason_memo: dict[str, str | None] = {}
-
-
-@functools.lru_cache(maxsize=20_000)
-def _reason(name: str) -> str | None:
-    for word in _words(name):
-        if reason := _WORD_REASON.get(word):
-            return reason
+def _first_reason(raw: str) -> str | None:
+    for value in _named_values(raw):
+        for name in value.split():
+            if reason := (_name_memo.get(name) or _read_name(name))[1]:
+                return reason
     return None
 
 
-def reason_of(raw: str) -> str | None:
-    """Reason code that the words of a tag's class, id and role suggest, or None; remembered."""
-    if raw in _reason_memo:
-        return _reason_memo[raw]
-    names = (name for _, value in _named_values(raw) for name in value.split())
-    reason = next((found for name in names if (found := _reason(name))), None)
-    if len(_reason_memo) >= _MEMO_LIMIT:
-        _reason_memo.clear()
-    _reason_memo[raw] = reason
-    return reason
-
-
 def _says_hidden(raw: str) -> bool:
-    """Does a tag say that it is not shown? The pattern is run only where it could match."""
+    """Does a tag say that it is not shown? Looks only where it could, since one pattern over long tags costs 0.1 ms."""
     if "hidden" not in raw and "none" not in raw:
         return False
-    if "style=" in raw:
-        return bool(_HIDDEN.search(raw))
     folded = raw.lower()
-    at = folded.find("hidden")  # most stand in "aria-hidden" and the like
-    while at > 0 and not folded[at - 1].isspace():
+    at = folded.find("hidden")
+    while at >= 0:  # most stand in "aria-hidden" and the like
+        if (at == 0 or folded[at - 1].isspace()) and _HIDDEN_ATTRIBUTE.match(folded, at):
+            return True
         at = folded.find("hidden", at + 1)
-    return at >= 0 and bool(_HIDDEN.search(raw))
+    return any(_HIDING_STYLE.search(rest.partition('"')[0]) for rest in folded.split('style="')[1:])
 
 
 def is_rendered_math(raw: str) -> bool:
@@ -238,35 +240,67 @@ def is_rendered_math(raw: str) -> bool:
 _UNLIKELY = frozenset(
     {"navigation", "footer", "sidebar", "cookie_banner", "share_bar", "related_links", "advertisement", "form"}
 )
-_flags_memo: dict[str, int] = {}
 
 
-def flags_of(raw: str) -> int:
-    """Context bits that a tag's attributes give; remembered, since templates repeat them."""
-    flags = _flags_memo.get(raw)
-    if flags is not None:
-        return flags
-    flags = 0
-    if _says_hidden(raw):
-        flags |= HIDDEN
-    if "aria-modal" in raw:
-        flags |= UNLIKELY
-    if 'role="' in raw:
-        for role, bit in _ROLES:
-            if role in raw:
-                flags |= bit
-    if "class=" in raw or "id=" in raw:
+class Marks:
+    """What a tag's attributes say of the element.
+
+    Attributes:
+        context: bits that say how to read what it holds: `CAPTION`, `SKIP`, `HIDDEN`.
+        style: value of its class, as serialised, or "".
+    """
+
+    __slots__ = ("_flags", "_raw", "_reason", "context", "style")
+
+    def __init__(self, raw: str) -> None:
+        self.context = HIDDEN if _says_hidden(raw) else 0
         hint = "aption" in raw or "egend" in raw or "gallerytext" in raw or "imgdesc" in raw or "image-desc" in raw
-        if hint and any(n in ("class", "id") and _CAPTION.search(v) for n, v in _named_values(raw)):
-            flags |= CAPTION
+        if hint and any(n in ("class", "id") and _CAPTION.search(v) for n, v in _NAMED.findall(raw)):
+            self.context |= CAPTION
         if is_rendered_math(raw):
-            flags |= SKIP
-        reason = reason_of(raw)
-        if reason == "comment":
-            flags |= COMMENT
-        elif reason in _UNLIKELY:
+            self.context |= SKIP
+        at = raw.find('class="')
+        self.style = raw[at + 7 : raw.find('"', at + 7)] if at >= 0 else ""
+        self._raw = raw
+        self._flags = -1  # words are looked at when they are asked for: a third of all elements hold nothing
+        self._reason: str | None = None
+
+    @property
+    def flags(self) -> int:
+        """The bits of `context`, and those that say what part of a page it is."""
+        if self._flags < 0:
+            self._read()
+        return self._flags
+
+    @property
+    def reason(self) -> str | None:
+        """Reason code that the words of its class, id and role suggest, or None."""
+        if self._flags < 0:
+            self._read()
+        return self._reason
+
+    def _read(self) -> None:
+        raw, flags = self._raw, self.context
+        if "aria-modal" in raw:
             flags |= UNLIKELY
-    if len(_flags_memo) >= _MEMO_LIMIT:
-        _flags_memo.clear()
-    _flags_memo[raw] = flags
-    return flags
+        if 'role="' in raw:
+            for role, bit in _ROLES:
+                if role in raw:
+                    flags |= bit
+        self._reason = _first_reason(raw)
+        if "class=" in raw or "id=" in raw:
+            if self._reason == "comment":
+                flags |= COMMENT
+            elif self._reason in _UNLIKELY:
+                flags |= UNLIKELY
+        self._flags = flags
+
+
+def marks_of(raw: str) -> Marks:
+    """Marks of a tag; remembered, since templates repeat them."""
+    found = KNOWN.get(raw)
+    if found is None:
+        if len(KNOWN) >= _MEMO_LIMIT:
+            KNOWN.clear()
+        found = KNOWN[raw] = Marks(raw)
+    return found
