@@ -14,7 +14,7 @@ from plait.pipeline.extract import vocabulary as voc
 from plait.pipeline.extract.completion import complete, template_elements
 from plait.pipeline.extract.features import (
     KINDS,
-    flag_columns,
+    kind_columns,
     link_shares,
     prose_words,
     tag_groups,
@@ -73,14 +73,13 @@ def probabilities(layout: Layout, f: Frame, title: str | None) -> Floats:
     mean0 = held0 / np.maximum(1.0, (high - low).astype(np.float64))  # words a block
     _, link1, prose1 = shares(f.first[f.containers[1]], f.end[f.containers[1]])
     _, link2, prose2 = shares(f.first[f.containers[2]], f.end[f.containers[2]])
-    flags = flag_columns(layout, f)
     context = f.context
     h1 = np.flatnonzero(tag == 6)
     signature_words = np.maximum(1.0, np.bincount(f.signature, f.words, minlength=f.signatures))
     signature_prose = np.bincount(f.signature, prose, minlength=f.signatures) / signature_words
     signature_link = np.bincount(f.signature, f.words * link, minlength=f.signatures) / signature_words
     points = np.full(count, _BIAS)
-    kinds = dict(zip(KINDS, flags, strict=False))  # the block's context follows
+    kinds = dict(zip(KINDS, kind_columns(layout, f), strict=True))
     for kind, value in _TEMPLATE_POINTS.items():
         points += value * (kinds[kind] > 0.5)
     points += 0.5 * (kinds[voc.ARTICLE] > 0)

@@ -24,7 +24,7 @@ KINDS = (
     voc.NAV, voc.FOOTER, voc.HEADER, voc.ASIDE, voc.FORM, voc.UNLIKELY, voc.COMMENT, voc.ARTICLE, voc.HIDDEN,
     voc.BUTTON,
 )  # fmt: skip
-"""What elements say of themselves, in the order of the first `flag_columns`."""
+"""What elements say of themselves, in the order of `kind_columns`."""
 
 
 def text_columns(layout: Layout, f: Frame) -> list[Floats]:
@@ -55,10 +55,18 @@ def link_shares(layout: Layout, f: Frame) -> Floats:
 
 
 def flag_columns(layout: Layout, f: Frame) -> list[Floats]:
-    """For each of `KINDS` 0 outside such elements, else 1 less 0.9 times the innermost one's share of the page's words.
+    """The columns of `kind_columns`, and six of 0 and 1 for the block's context."""
+    return [
+        *kind_columns(layout, f),
+        *(
+            ((f.context & bit) != 0).astype(np.float64)
+            for bit in (voc.PRE, voc.CAPTION, voc.QUOTE, voc.TABLE, voc.ITEM, voc.NOSCRIPT)
+        ),
+    ]
 
-    Six columns of 0 and 1 for the block's context follow.
-    """
+
+def kind_columns(layout: Layout, f: Frame) -> list[Floats]:
+    """For each of `KINDS` 0 outside such elements, else 1 less 0.9 of the share of the page's words in the innermost."""
     count = len(layout.b_text)
     total = prefix(f.words)
     value = (1.0 - 0.9 * ((total[f.end] - total[f.first]) / max(1.0, total[-1]))).tolist()
@@ -69,11 +77,6 @@ def flag_columns(layout: Layout, f: Frame) -> list[Floats]:
         for e in np.flatnonzero(flags & bits).tolist():
             out[layout.e_first[e] : layout.e_end[e]] = value[e]
         columns.append(out)
-    context = f.context
-    columns += [
-        ((context & bit) != 0).astype(np.float64)
-        for bit in (voc.PRE, voc.CAPTION, voc.QUOTE, voc.TABLE, voc.ITEM, voc.NOSCRIPT)
-    ]
     return columns
 
 

@@ -10,15 +10,10 @@ import re
 from dataclasses import dataclass, field
 
 from plait.pipeline.extract import vocabulary as voc
+from plait.pipeline.extract.block_text import BREAK, SEAM, clean_text, formula_source, is_seam
 from plait.schemas.errors import RecordError
 
-BREAK = "\x00"  # stands for <br> until the block ends; NUL cannot occur in parsed HTML
-_BREAKS = re.compile(r" ?\x00[\x00 ]*")
-SEAM = "\x01"  # stands where an inline element begins right after another one ended
-_SEAMS = re.compile(r"(.?)\x01+(?=(.?))")
-_ENDS = frozenset("!?:;,)")
 _LINE = re.compile(r'class="(?:[^"]* )?(?:\w+-)?line[ "]')  # how highlighters name a line of code
-_RAISED = frozenset({"sub", "sup"})  # are no words of their own
 _STYLE_IMAGE = re.compile(r"background(?:-image)?\s*:[^;\"]*url\(", re.IGNORECASE)
 _SMALL = re.compile(r'(?:^|\s)(?:width|height)="(\d{1,2})(?:px)?"')
 _INLINE_SIDE = 48  # pixels; a picture that declares less on a side stands in the line and does not split a sentence
@@ -94,57 +89,6 @@ class Layout:
     images: list[Image]
 
 
-def _clean(raw: str, preformatted: bool) -> tuple[str, int]:
-    """Text of a block as a reader sees it, and its words."""
-    if "&" in raw:
-        raw = voc.unescaped(raw)
-    if SEAM in raw:
-        raw = raw.replace(SEAM, "") if preformatted else _SEAMS.sub(_sewn, raw)
-    if "\xad" in raw:
-        raw = raw.replace("\xad", "")  # soft hyphens are not seen
-    if preformatted:
-        text = raw.replace(BREAK, "\n").strip("\n").rstrip()
-        return text, len(text.split())
-    words = raw.split()
-    text = " ".join(words)
-    if BREAK in text:
-        text = _BREAKS.sub("\n", text).strip()
-        return text, len(text.split())
-    return text, len(words)
-
-
-def _is_seam(before: str, name: str) -> bool:
-    """May words end between this tag and an inline element that begins right after it? A raised figure ends none."""
-    return name not in _RAISED and before[1:-1] not in _RAISED
-
-
-def _sewn(seam: re.Match[str]) -> str:
-    """What stands before a seam, and a space where a style sheet, not the text, keeps two words apart.
-
-    Minified pages put no whitespace between the brand and the name of a product ("Scarpa", "Drago LV"). Words do not
-    go on with a capital letter or, in cased scripts, with a digit. In the gold texts of WCXB such seams are words apart
-    1,300 times on about 70 pages and one word 17 times on 7; those before small letters are either.
-    """
-    before, after = seam.groups()
-    if after.isupper():
-        apart = before.islower() or before.isupper() or before.isdigit() or before in _ENDS
-    else:
-        apart = after.isdigit() and (before.islower() or before.isupper() or before.isdigit())
-    return before + " " if apart else before
-
-
-def _math(source: list[str], opening: str) -> str:
-    """A formula as source: its TeX where the page carries it, else the MathML itself."""
-    alt = voc.attributes(opening).get("alttext")
-    if alt:
-        return f"${alt.strip()}$"
-    joined = "<".join(source)
-    match = re.search(r'<annotation[^>]*encoding="[^"]*[tT]e[xX][^"]*"[^>]*>([^<]*)<', joined)
-    if match:
-        return f"${match[1].strip()}$"
-    return joined.replace("<", "&lt;").replace(">", "&gt;")
-
-
 def _set_flags(layout: Layout, e_marks: list[voc.Marks | None]) -> None:
     """Add what attributes say of the elements that hold a block or a picture; of the others nobody asks."""
     holding = [end > first for first, end in zip(layout.e_first, layout.e_end, strict=True)]
@@ -192,7 +136,7 @@ def segment(pieces: list[str], *, max_depth: int, posters: bool, backgrounds: bo
     def flush() -> None:
         nonlocal link_chars, links, inner, begun, filled
         if filled:
-            text, words = _clean("".join(buffer), bool(context & voc.PRE))
+            text, words = clean_text("".join(buffer), bool(context & voc.PRE))
             if text:
                 b_text.append(text)
                 b_words.append(words)
@@ -232,7 +176,7 @@ def segment(pieces: list[str], *, max_depth: int, posters: bool, backgrounds: bo
                 if math_depth >= 0 and head == "/math":
                     source = pieces[math_start : number + 1]
                     source[-1] = "/math>"
-                    buffer.append(_math(["", *source], math_opening))
+                    buffer.append(formula_source(source, math_opening))
                     begun = filled = True
                     math_depth = -1
             elif head == "/a":
@@ -314,7 +258,7 @@ def segment(pieces: list[str], *, max_depth: int, posters: bool, backgrounds: bo
                     if voc.is_rendered_math(raw):
                         skip = depth
                 elif kind == "inline":
-                    if filled and pieces[number - 1][-1] == ">" and _is_seam(pieces[number - 1], name):
+                    if filled and pieces[number - 1][-1] == ">" and is_seam(pieces[number - 1], name):
                         buffer.append("\n" if context & voc.PRE and _LINE.search(raw) else SEAM)
                     if raw:
                         if (flags := marks_of(raw).context) & _UNSEEN and (flags & voc.SKIP or "math" not in raw):

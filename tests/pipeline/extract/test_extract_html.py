@@ -64,6 +64,7 @@ def test_whitespace_is_what_a_reader_sees() -> None:
     ("html", "expected"),
     [
         ("<span>Scarpa</span><span>Drago LV</span>", "Scarpa Drago LV"),
+        ("Call\n<span><b>url_for()</b></span>", "Call url_for()"),
         ("<span>2h 36m</span><b><i>PG-13</i></b><a href=/x>2025</a>", "2h 36m PG-13 2025"),
         ("<b>(15)</b><span>Reviews</span>", "(15) Reviews"),
         ("<b>W</b><i>hale</i> <span>un</span><span>likely</span>", "Whale unlikely"),
