@@ -66,7 +66,7 @@ def flag_columns(layout: Layout, f: Frame) -> list[Floats]:
 
 
 def kind_columns(layout: Layout, f: Frame) -> list[Floats]:
-    """For each of `KINDS` 0 outside such elements, else 1 less 0.9 of the share of the page's words in the innermost."""
+    """For each of `KINDS`: 0 outside, else 1 less 0.9 of the innermost one's share of the page's words."""
     count = len(layout.b_text)
     total = prefix(f.words)
     value = (1.0 - 0.9 * ((total[f.end] - total[f.first]) / max(1.0, total[-1]))).tolist()
