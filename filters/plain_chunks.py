@@ -18,7 +18,7 @@ from plait.filters.word_sets import HashSet, span_hashes, word_hashes, word_set
 from plait.filters.word_table import ALPHABETIC, STOP_BIT, UPPER
 
 _BEFORE, _AFTER = '(["', ',.;:!?)]"'  # marks that word_rules takes off an ordinary word
-_LETTERS, _HYPHEN, _STOP, _COMMA = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz", ord("-"), ord("."), ord(",")
+_HYPHEN, _STOP, _COMMA = map(ord, "-.,")
 
 
 def _among(characters: str) -> np.ndarray:
@@ -27,7 +27,16 @@ def _among(characters: str) -> np.ndarray:
     return found
 
 
-_LETTER, _DIGIT, _OPENS, _ENDS = map(_among, (_LETTERS, "0123456789", _BEFORE, _AFTER))
+_OPENS, _ENDS = _among(_BEFORE), _among(_AFTER)
+
+
+def _between(data: np.ndarray, low: str, high: str) -> np.ndarray:
+    """Whether each byte is one of a range of ASCII: bool. What lies below it wraps to the top."""
+    return np.asarray(data - np.uint8(ord(low)) <= ord(high) - ord(low))
+
+
+def _letters(data: np.ndarray) -> np.ndarray:
+    return _between(data | np.uint8(0x20), "a", "z")
 
 
 class PlainChunks(NamedTuple):
@@ -54,7 +63,7 @@ class PlainChunks(NamedTuple):
 def _exceptional() -> HashSet:
     """Words that, with or without marks around them, split by heart or stay whole."""
     bare = (chunk.strip(_BEFORE + _AFTER) for chunk in exceptions())
-    return word_set([word for word in bare if word and not word.strip(_LETTERS + "-")])
+    return word_set([word for word in bare if word.isascii() and word.replace("-", "").isalpha()])
 
 
 @functools.cache
@@ -73,27 +82,22 @@ def _facts(hashes: np.ndarray, length: np.ndarray, letters: np.ndarray, capitals
     return np.asarray((length << 16).astype(np.uint64) | stop << np.uint64(8) | flags.astype(np.uint64))
 
 
-def _running(hits: np.ndarray) -> np.ndarray:
-    found = np.zeros(len(hits) + 1, np.int32)
-    np.cumsum(hits, out=found[1:])
-    return found
-
-
 def _plain(data: np.ndarray, first: np.ndarray, end: np.ndarray) -> np.ndarray:
-    """Whether each of the chunks data[first : end] is plain: bool."""
+    """Whether each of the chunks data[first : end], which follow one another, is plain: bool."""
     last = data[end - 1]
     start, stop = first + _OPENS[data[first]], end - _ENDS[last]
     size = stop - start
     start, stop = np.minimum(start, len(data) - 1), np.maximum(stop, 1)
-    letter, hyphen = _LETTER[data], data == _HYPHEN
-    letters, hyphens, digits = _running(letter), _running(hyphen), _running(_DIGIT[data])
-    pairs = _running(hyphen & np.concatenate([[False], hyphen[:-1]]))
-    joints = hyphens[stop] - hyphens[start]
-    worded = (letters[stop] - letters[start] + joints == size) & (pairs[stop] == pairs[start])
-    worded &= letter[start] & letter[stop - 1]
+    letter, hyphen = _letters(data), data == _HYPHEN
+    letters, hyphens, digits = (
+        np.add.reduceat(hits, first, dtype=np.int32) for hits in (letter, hyphen, _between(data, "0", "9"))
+    )
+    # No hyphen comes after another, but for one at a chunk's begin.
+    single = ~np.logical_or.reduceat(hyphen & np.concatenate([[False], hyphen[:-1]]), first)
+    worded = (letters + hyphens == size) & letter[start] & letter[stop - 1] & single
     # A full stop after a capital may belong to an abbreviation.
-    worded &= (last != _STOP) | ((data[stop - 1] >= ord("a")) & (joints == 0))
-    numbers = (digits[stop] - digits[first] == stop - first) & ((stop == end) | (last == _STOP) | (last == _COMMA))
+    worded &= (last != _STOP) | ((data[stop - 1] >= ord("a")) & (hyphens == 0))
+    numbers = (digits == size) & (start == first) & ((stop == end) | (last == _STOP) | (last == _COMMA))
     return np.asarray((size > 0) & (worded | numbers))
 
 
@@ -110,28 +114,30 @@ def plain_chunks(data: np.ndarray, bounds: np.ndarray) -> PlainChunks:
     stems = span_hashes(data, first + _OPENS[data[first]], end - _ENDS[data[end - 1]])
     common = ~_exceptional().holds(stems)
     place, first, end = place[common], first[common], end[common]
+    if not len(place):
+        return PlainChunks(place, place, *(np.zeros(0, kind) for kind in (np.uint8, np.uint64, np.uint64, np.uint64)))
     size = end - first
     data = data[ramps(first, size)]
     # A word is a run of letters or digits, or a mark.
-    bare = _LETTER[data] | _DIGIT[data]
+    letter = _letters(data)
+    bare = letter | _between(data, "0", "9")
     heads = ~bare
     heads[1:] |= ~bare[:-1]
-    ends = np.cumsum(size)
-    heads[ends - size] = True
+    begins = np.cumsum(size) - size
+    heads[begins] = True
     starts = np.flatnonzero(heads)
-    stops = np.concatenate([starts[1:], [len(data)]])[: len(starts)]
     words = bare[starts]
     mark = np.where(words, 0, data[starts]).astype(np.uint8)
-    starts, stops = starts[words], stops[words]
-    large = (data >= ord("A")) & (data <= ord("Z"))
-    capitals = _running(large)
+    large = _between(data, "A", "Z")
+    capitals = np.add.reduceat(large, starts, dtype=np.int64)[words]
+    stops = np.concatenate([starts[1:], [len(data)]])[words]
+    starts = starts[words]
     hashes = span_hashes(data, starts, stops)
-    heads_before = _running(heads)
     return PlainChunks(
         place,
-        (heads_before[ends] - heads_before[ends - size]).astype(np.int64),
+        np.add.reduceat(heads, begins, dtype=np.int64),
         mark,
         hashes,
-        span_hashes(np.where(large, data | 0x20, data), starts, stops),
-        _facts(hashes, stops - starts, _LETTER[data[starts]], capitals[stops] - capitals[starts]),
+        span_hashes(np.where(large, data | np.uint8(0x20), data), starts, stops),
+        _facts(hashes, stops - starts, letter[starts], capitals),
     )
