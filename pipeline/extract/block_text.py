@@ -49,7 +49,8 @@ def _sewn(raw: str) -> str:
     parts = [part for part in raw.split(SEAM) if part]
     sewn = parts[:1]
     for before, after in pairwise(parts):
-        if _apart(before[-1], after[0]):
+        initial = len(before) == 1 and after[:2].isupper()  # "T", "HE": how magazines set the first word
+        if not initial and _apart(before[-1], after[0]):
             sewn.append(" ")
         sewn.append(after)
     return "".join(sewn)

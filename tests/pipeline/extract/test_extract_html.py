@@ -68,6 +68,7 @@ def test_whitespace_is_what_a_reader_sees() -> None:
         ("<span>2h 36m</span><b><i>PG-13</i></b><a href=/x>2025</a>", "2h 36m PG-13 2025"),
         ("<b>(15)</b><span>Reviews</span>", "(15) Reviews"),
         ("<b>W</b><i>hale</i> <span>un</span><span>likely</span>", "Whale unlikely"),
+        ("<span>T</span><span>HE</span> whale", "THE whale"),
         ("<i>H</i><sub>2</sub><i>O</i>, 10<sup>3</sup>", "H2O, 103"),
         ("<span>東京</span><span>3</span><span>区</span>", "東京3区"),
     ],
