@@ -7,7 +7,9 @@ import contextlib
 import re
 import unicodedata
 
-from plait.pipeline.extract.mojibake import encoded_once
+import numpy as np
+
+from plait.pipeline.extract.mojibake import encoded_once, may_be_encoded_twice
 
 # WHATWG Encoding Standard: labels that mean more than Python's codec of that name decodes.
 _LABELS = {
@@ -164,7 +166,7 @@ def decode_html(html: bytes, charset: str | None) -> str:
         html: the page's bytes.
         charset: of the HTTP Content-Type header, or None.
     """
-    return encoded_once(html, _decode(html, charset)[0])
+    return encoded_once(html, _decode(html, charset))
 
 
 def utf8_html(html: bytes, charset: str | None) -> bytes:
@@ -174,27 +176,42 @@ def utf8_html(html: bytes, charset: str | None) -> bytes:
         html: as `decode_html`.
         charset: as `decode_html`.
     """
-    text, as_it_is = _decode(html, charset)
-    once = encoded_once(html, text)
-    return html if as_it_is and once is text else once.encode("utf-8", "ignore")
+    marked = html.startswith(tuple(bom for bom, _ in _BOMS))
+    says_so = not marked and (codec_of(charset) or _declared(html)) == "utf-8"
+    if says_so and _is_utf8(html) and not may_be_encoded_twice(html):
+        return html
+    return decode_html(html, charset).encode("utf-8", "ignore")
 
 
-def _decode(html: bytes, charset: str | None) -> tuple[str, bool]:
-    """A page's text, and whether the page is that text in UTF-8, byte for byte."""
+def _is_utf8(html: bytes) -> bool:
+    """Does every byte belong to a character? Looks at those outside ASCII and what follows each: half of decoding."""
+    if html.isascii():
+        return True
+    data = np.frombuffer(html, np.uint8)
+    look = data >= 0x80
+    look[1:] |= look[:-1]
+    try:
+        data[look].tobytes().decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _decode(html: bytes, charset: str | None) -> str:
     for bom, codec in _BOMS:
         if html.startswith(bom):
-            return html[len(bom) :].decode(codec, "replace"), False
+            return html[len(bom) :].decode(codec, "replace")
     declared = codec_of(charset) or _declared(html)
     if declared is None:
-        return html.decode(detect(html), "replace"), False
+        return html.decode(detect(html), "replace")
     if (
         declared in {"cp1252", "cp1254", "latin_1", "iso8859_15", "iso-8859-15"}
         and not html.isascii()
         and _valid_utf8(html)
     ):
-        return html.decode("utf-8", "replace"), False
+        return html.decode("utf-8", "replace")
     with contextlib.suppress(UnicodeDecodeError):  # nearly every page; counting replacements below costs as much again
-        return html.decode(declared), declared == "utf-8"
+        return html.decode(declared)
     text = html.decode(declared, "replace")
     broken = text.count("�")
     if broken > 8:
@@ -203,5 +220,5 @@ def _decode(html: bytes, charset: str | None) -> tuple[str, bool]:
             guess = detect(html)
             other = html.decode(guess, "replace")
             if other.count("�") < broken / 2:
-                return other, False
-    return text, False
+                return other
+    return text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -169,6 +170,12 @@ def is_placeholder(url: str) -> bool:
         return True
     if "{" in url:
         return True
+    path, mark, query = url.partition("?")
+    return _names_placeholder(path) or ("." in query and _names_placeholder(mark + query))
+
+
+@functools.lru_cache(maxsize=64)  # the candidates of a srcset often differ in their queries alone
+def _names_placeholder(url: str) -> bool:
     for match in _FILE_END.finditer(url):
         segment = url.rfind("/", 0, match.start())  # the name follows it
         name = url[segment + 1 : match.start()].replace("_", ".").replace("-", ".")

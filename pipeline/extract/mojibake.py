@@ -30,13 +30,13 @@ def encoded_once(html: bytes, text: str) -> str:
         html: the page's bytes, UTF-8 or not.
         text: what they were decoded to.
     """
-    if not _may_hold_proof(html) or not _SEQUENCE.search(text):
+    if not may_be_encoded_twice(html) or not _SEQUENCE.search(text):
         return text
     whole = _decoded(text)
     return _SEQUENCE.sub(lambda match: _decoded(match[0]) or match[0], text) if whole is None else whole
 
 
-def _may_hold_proof(html: bytes) -> bool:
+def may_be_encoded_twice(html: bytes) -> bool:
     """Does a page hold "â€" or a character from U+0080 to U+009F? Takes a tenth of the time of a pattern on bytes."""
     if html.isascii():
         return False

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plait.pipeline.extract import decode_html, extract_html
-from plait.pipeline.extract.charset import codec_of, detect
+from plait.pipeline.extract.charset import codec_of, detect, utf8_html
 
 CHINESE = "港口在一九零一年的风暴之后重建，因为旧的木制码头已经被海水冲走，这个城市用了十一年的时间才还清了债务，现在人们可以在那里散步。"
 JAPANESE = "港は1901年の嵐のあとに再建されました。古い木の桟橋は海に流され、町は石の代金を払うのに11年かかりました。"
@@ -106,3 +106,11 @@ def test_what_was_encoded_twice_is_decoded_twice(misread: str) -> None:
 )
 def test_text_that_could_be_bytes_is_left_alone(text: str) -> None:
     assert decode_html(text.encode(), "utf-8") == text
+
+
+@given(
+    data=st.lists(st.sampled_from([b"a", b"<p>", b"\xc3", b"\xa9", b"\xe2", b"\x80", b"\x94", b"\xed", "é".encode()]))
+)
+def test_bytes_that_are_parsed_as_they_are_are_the_text_in_utf8(data: list[bytes]) -> None:
+    html = b"".join(data)
+    assert utf8_html(html, "utf-8") == decode_html(html, "utf-8").encode()
