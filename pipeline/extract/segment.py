@@ -109,7 +109,6 @@ def segment(pieces: list[str], *, max_depth: int, posters: bool, backgrounds: bo
         RecordError: ``too_deep``, if elements nest deeper than ``max_depth``.
     """
     e_parent, e_tag, e_raw, e_context, e_flags, e_first, e_end = [-1], ["#root"], [""], [0], [0], [0], [0]
-    e_style = [""]
     e_marks: list[voc.Marks | None] = [None]
     b_text: list[str] = []
     b_words: list[int] = []
@@ -142,7 +141,7 @@ def segment(pieces: list[str], *, max_depth: int, posters: bool, backgrounds: bo
                 b_words.append(words)
                 b_element.append(current)
                 b_context.append(context)
-                b_link.append(min(link_chars, len(text)))
+                b_link.append(link_chars if link_chars < len(text) else len(text))
                 b_links.append(links)
                 b_inner.append(inner)
         buffer.clear()
@@ -240,7 +239,6 @@ def segment(pieces: list[str], *, max_depth: int, posters: bool, backgrounds: bo
                     e_marks.append(marks)
                     e_tag.append(name)
                     e_raw.append(raw)
-                    e_style.append(marks.style if marks else "")
                     e_context.append(context)
                     e_first.append(len(b_text))
                     e_end.append(0)
@@ -303,6 +301,7 @@ def segment(pieces: list[str], *, max_depth: int, posters: bool, backgrounds: bo
     while current >= 0:
         e_end[current] = len(b_text)
         current = e_parent[current]
+    e_style = [marks.style if marks else "" for marks in e_marks]
     layout = Layout(
         e_parent, e_tag, e_raw, e_style, e_context, e_flags, e_first, e_end,
         b_text, b_words, b_element, b_context, b_link, b_links, b_inner, images,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 
@@ -10,7 +12,7 @@ from plait.pipeline.extract.captions import caption_blocks
 from plait.pipeline.extract.completion import template_elements
 from plait.pipeline.extract.frame import Floats, Frame, prefix
 from plait.pipeline.extract.image_source import declared_size
-from plait.pipeline.extract.segment import Layout
+from plait.pipeline.extract.segment import Image, Layout
 
 # Least scores of a picture, as shares of the mean probability of the kept words: what is certain on an article is more
 # than what is likely on a page of cards. Chosen between WCXB (cross-validated) and the Readability pages; on WCXB
@@ -178,18 +180,25 @@ def choose_images(layout: Layout, p: Floats, keep: npt.NDArray[np.bool_], f: Fra
     score = (around + kept + alike) / 4.0
     sure = float((p * f.words)[keep].sum() / max(1.0, f.words[keep].sum()))
     inside, template = _standing(layout, p, f)
-    large = np.array([_declares_large(image.raw) for image in layout.images], np.bool_)
-    single = np.bincount(place)[place] <= _SINGLE
-    furniture = np.array([_is_furniture(image.raw) for image in layout.images], np.bool_)
+    alone = (np.bincount(place)[place] <= _SINGLE) & ~template & (around >= _LEAST_SINGLE)
+    large = _where(inside | alone, layout, lambda image: _declares_large(image.raw))
     least = np.where(inside, np.where(large, _LEAST_LARGE, _LEAST_INSIDE * sure), _LEAST_OUTSIDE * sure)
-    captioned = np.zeros(len(layout.images), np.bool_)
-    if (f.context & voc.CAPTION).any():
-        captioned[:] = [bool(caption_blocks(layout, image)) for image in layout.images]
-    chosen = (score >= least) | (inside & captioned) | (large & single & ~template & (around >= _LEAST_SINGLE))
+    captions = (f.context & voc.CAPTION).any()
+    captioned = _where(inside & captions, layout, lambda image: bool(caption_blocks(layout, image)))
+    chosen = (score >= least) | captioned | (large & alone)
     blocks = np.flatnonzero(keep)
     position = np.array([image.position for image in layout.images], np.int64)
     between = (position > blocks[0]) & (position <= blocks[-1]) if len(blocks) else np.zeros(len(position), np.bool_)
-    return _with_neighbours(layout, np.asarray(chosen & (between | ~furniture)), template)
+    furniture = _where(chosen & ~between, layout, lambda image: _is_furniture(image.raw))
+    return _with_neighbours(layout, np.asarray(chosen & ~furniture), template)
+
+
+def _where(asked: npt.NDArray[np.bool_], layout: Layout, says: Callable[[Image], bool]) -> npt.NDArray[np.bool_]:
+    """What is said of the pictures that are asked for, and no for all others."""
+    out = np.zeros(len(asked), np.bool_)
+    for i in np.flatnonzero(asked).tolist():
+        out[i] = says(layout.images[i])
+    return out
 
 
 def _with_neighbours(
