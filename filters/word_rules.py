@@ -40,6 +40,8 @@ _INSIDE = re.compile("[.…+*^,–—~:<>=/\\-¦©®°℀-➿⬀-⯿\U0001f000-\
 
 # An ordinary word, hyphens in it, an 's after it, at most one mark before and after.
 _ORDINARY = re.compile(r"([(\[\"“]?)([A-Za-z]+(?:-[A-Za-z]+)*)((?:['’]s)?)([,.;:!?)\]\"”]?)")
+# A number with marks between its digits, a dollar sign before it, a per cent sign and a mark after it.
+_NUMBER = re.compile(r"(\$?)([0-9]+(?:[.,][0-9]+)*)(%?)([,.]?)")
 
 _NOT = "ai are could dare did does do had has have is may might must need ought should was were would ca sha wo"
 _NOT_HAVE = "ca could did does do had may might must need ought sha should wo would"
@@ -316,6 +318,9 @@ def english_words(chunk: str) -> list[str]:
         if stops and known.keys().isdisjoint(inner):
             parts = _HYPHEN_BETWEEN.split(stem) if "-" in stem else [stem]
             return [part for part in (before, *parts, clitic, after) if part]
+    number = _NUMBER.fullmatch(chunk)
+    if number is not None:
+        return [part for part in number.groups() if part]
     if (
         chunk.isalnum()
         and not chunk[0].isdigit()
