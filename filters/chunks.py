@@ -29,6 +29,11 @@ def ramps(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return np.asarray(steps + np.repeat(starts - (ends - counts), counts))
 
 
+def each(values: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """values[places] for places that are all within bounds, in two thirds of the time: nothing is clipped, nothing checked."""
+    return np.asarray(values.take(places, mode="clip")) if len(places) else values[:0]
+
+
 class Utf8(NamedTuple):
     """Texts in a row.
 

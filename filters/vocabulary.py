@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from plait.filters.chunks import Utf8, ramps, split_chunks, utf8
+from plait.filters.chunks import Utf8, each, ramps, split_chunks, utf8
 from plait.filters.hints import text_hints
 from plait.filters.word_memo import Memo
 from plait.filters.word_rules import UNSPACED, english_words, words
@@ -61,9 +61,9 @@ class Vocabulary:
             (packed >> np.uint64(8)).astype(np.uint8),
         )
         first = (np.cumsum(count) - count).astype(np.int32)  # of every distinct chunk, in the table
-        words_of = count[row]
+        words_of = each(count, row)
         word_ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(words_of)])
-        sizes = np.frombuffer(memo.size, np.int32)[number][row]
+        sizes = each(np.frombuffer(memo.size, np.int32)[number], row)
         longest = np.zeros(len(chunk_offsets) - 1, np.int32)
         full = np.flatnonzero(np.diff(chunk_offsets))
         if len(full):
@@ -71,12 +71,12 @@ class Vocabulary:
         offsets = word_ends[chunk_offsets]
         return Words(
             offsets,
-            ramps(first[row], words_of).astype(np.int32),
+            ramps(each(first, row), words_of).astype(np.int32),
             offsets[:-1],
             table,
             np.diff(chunk_offsets),
             longest,
-            text_hints(np.frombuffer(memo.hint, np.uint32)[number][row], chunk_offsets),
+            text_hints(each(np.frombuffer(memo.hint, np.uint32)[number], row), chunk_offsets),
         )
 
 

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from plait.filters.chunks import ramps
+from plait.filters.chunks import each, ramps
 from plait.filters.word_sets import HashSet
 
 SYMBOLIC = 1 << 0  # only punctuation marks, in Gopher's sense (`SYMBOLS`)
@@ -126,33 +126,27 @@ class Words:
             return self.source
         return np.asarray(self.source[ramps(self.starts, np.diff(self.offsets))])
 
-    def _each(self, values: np.ndarray) -> np.ndarray:
-        """For every word the value of its row."""
-        if not len(values):
-            return values
-        return np.asarray(values.take(self.codes, mode="clip"))  # clips nothing, and so costs half of values[codes]
-
     @cached_property
     def hash(self) -> np.ndarray:
         """uint64, of every word as written."""
-        return self._each(self.table.hash)
+        return each(self.table.hash, self.codes)
 
     @cached_property
     def length(self) -> np.ndarray:
         """int32, characters of every word."""
-        return self._each(self.table.length)
+        return each(self.table.length, self.codes)
 
     def flagged(self, sets: int) -> np.ndarray:
         """Whether every word is in one of the sets of flags: bool."""
-        return self._each((self.table.flags & sets) != 0)
+        return each((self.table.flags & sets) != 0, self.codes)
 
     def among(self, listed: HashSet) -> np.ndarray:
         """Whether every word, as written, is listed: bool."""
-        return self._each(listed.holds(self.table.hash))
+        return each(listed.holds(self.table.hash), self.codes)
 
     def lower_among(self, listed: HashSet) -> np.ndarray:
         """Whether every word, in lower case, is listed: bool."""
-        return self._each(listed.holds(self.table.lower))
+        return each(listed.holds(self.table.lower), self.codes)
 
     def take(self, kept: np.ndarray) -> Words:
         """The words of the texts that the mask keeps."""
