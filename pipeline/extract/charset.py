@@ -177,21 +177,26 @@ def utf8_html(html: bytes, charset: str | None) -> bytes:
         charset: as `decode_html`.
     """
     marked = html.startswith(tuple(bom for bom, _ in _BOMS))
-    says_so = not marked and (codec_of(charset) or _declared(html)) == "utf-8"
-    if says_so and _is_utf8(html) and not may_be_encoded_twice(html):
-        return html
+    if not marked and (codec_of(charset) or _declared(html)) == "utf-8":
+        beyond = _beyond_ascii(html)
+        if _valid(beyond) and not may_be_encoded_twice(beyond):
+            return html
     return decode_html(html, charset).encode("utf-8", "ignore")
 
 
-def _is_utf8(html: bytes) -> bool:
-    """Does every byte belong to a character? Looks at those outside ASCII and what follows each: half of decoding."""
+def _beyond_ascii(html: bytes) -> bytes:
+    """The bytes outside ASCII and what follows each: what is valid UTF-8 in a page is so in these, and no more."""
     if html.isascii():
-        return True
+        return b""
     data = np.frombuffer(html, np.uint8)
     look = data >= 0x80
     look[1:] |= look[:-1]
+    return data[look].tobytes()
+
+
+def _valid(data: bytes) -> bool:
     try:
-        data[look].tobytes().decode("utf-8")
+        data.decode("utf-8")
     except UnicodeDecodeError:
         return False
     return True

@@ -81,9 +81,10 @@ def _signatures(layout: Layout) -> tuple[Ints, int]:
     """Numbers of path signatures: tag and class along the whole path, then the block's first inline class."""
     paths: dict[tuple[int, str, str], int] = {}
     of_element = [0] * len(layout.e_tag)
-    rows = zip(layout.e_first, layout.e_end, layout.e_parent, layout.e_tag, layout.e_style, strict=True)
-    for e, (first, end, parent, tag, style) in enumerate(rows):
+    rows = zip(layout.e_first, layout.e_end, layout.e_parent, layout.e_tag, layout.e_marks, strict=True)
+    for e, (first, end, parent, tag, marks) in enumerate(rows):
         if end > first and e:  # something stands in it
+            style = marks.style if marks else ""
             of_element[e] = paths.setdefault((of_element[parent], tag, style), len(paths) + 1)
     numbers: dict[int, int] = {}
     out = [numbers.setdefault(of_element[e], len(numbers)) for e in layout.b_element]

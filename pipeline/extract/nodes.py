@@ -142,8 +142,8 @@ class _Reasons:
                 reason = "hidden"
             else:
                 reason = _TAG_REASONS.get(layout.e_tag[element])
-                if reason is None and (raw := layout.e_raw[element]):
-                    reason = voc.marks_of(raw).reason
+                if reason is None and (marks := layout.e_marks[element]):
+                    reason = marks.reason
             if reason:
                 break
             element = layout.e_parent[element]

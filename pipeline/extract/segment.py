@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from plait.pipeline.extract import vocabulary as voc
 from plait.pipeline.extract.block_text import BREAK, SEAM, clean_text, formula_source, is_seam
+from plait.pipeline.extract.vocabulary import Marks
 from plait.schemas.errors import RecordError
 
 _LINE = re.compile(r'class="(?:[^"]* )?(?:\w+-)?line[ "]')  # how highlighters name a line of code
@@ -56,7 +57,7 @@ class Layout:
         e_parent: index of the parent; -1 for the root, element 0.
         e_tag: tag name.
         e_raw: attributes, as serialised.
-        e_style: value of the class, as serialised.
+        e_marks: what the attributes say, None where there are none.
         e_context: bits of `vocabulary` that an element passes on to what it holds.
         e_flags: bits of `vocabulary` of the element itself; without those of its attributes where it holds nothing.
         e_first: index of the element's first block.
@@ -74,7 +75,7 @@ class Layout:
     e_parent: list[int]
     e_tag: list[str]
     e_raw: list[str]
-    e_style: list[str]
+    e_marks: list[Marks | None]
     e_context: list[int]
     e_flags: list[int]
     e_first: list[int]
@@ -89,7 +90,7 @@ class Layout:
     images: list[Image]
 
 
-def _set_flags(layout: Layout, e_marks: list[voc.Marks | None]) -> None:
+def _set_flags(layout: Layout) -> None:
     """Add what attributes say of the elements that hold a block or a picture; of the others nobody asks."""
     holding = [end > first for first, end in zip(layout.e_first, layout.e_end, strict=True)]
     for image in layout.images:
@@ -97,7 +98,7 @@ def _set_flags(layout: Layout, e_marks: list[voc.Marks | None]) -> None:
         while not holding[element] and element > 0:
             holding[element] = True
             element = layout.e_parent[element]
-    for element, (marks, holds) in enumerate(zip(e_marks, holding, strict=True)):
+    for element, (marks, holds) in enumerate(zip(layout.e_marks, holding, strict=True)):
         if marks is not None and holds:
             layout.e_flags[element] |= marks.flags
 
@@ -109,7 +110,7 @@ def segment(pieces: list[str], *, max_depth: int, posters: bool, backgrounds: bo
         RecordError: ``too_deep``, if elements nest deeper than ``max_depth``.
     """
     e_parent, e_tag, e_raw, e_context, e_flags, e_first, e_end = [-1], ["#root"], [""], [0], [0], [0], [0]
-    e_marks: list[voc.Marks | None] = [None]
+    e_marks: list[Marks | None] = [None]
     b_text: list[str] = []
     b_words: list[int] = []
     b_element: list[int] = []
@@ -301,10 +302,9 @@ def segment(pieces: list[str], *, max_depth: int, posters: bool, backgrounds: bo
     while current >= 0:
         e_end[current] = len(b_text)
         current = e_parent[current]
-    e_style = [marks.style if marks else "" for marks in e_marks]
     layout = Layout(
-        e_parent, e_tag, e_raw, e_style, e_context, e_flags, e_first, e_end,
+        e_parent, e_tag, e_raw, e_marks, e_context, e_flags, e_first, e_end,
         b_text, b_words, b_element, b_context, b_link, b_links, b_inner, images,
     )  # fmt: skip
-    _set_flags(layout, e_marks)
+    _set_flags(layout)
     return layout

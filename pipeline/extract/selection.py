@@ -218,7 +218,8 @@ def _places(layout: Layout) -> npt.NDArray[np.int64]:
         place: list[tuple[str, str]] = []
         element = image.element
         while element > 0 and len(place) < _PLACE_LEVELS:
-            place.append((layout.e_tag[element], layout.e_style[element]))
+            marks = layout.e_marks[element]
+            place.append((layout.e_tag[element], marks.style if marks else ""))
             element = layout.e_parent[element]
         out.append(numbers.setdefault(tuple(place), len(numbers)))
     return np.array(out, np.int64)
