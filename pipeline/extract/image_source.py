@@ -87,8 +87,9 @@ def parse_srcset(value: str) -> list[Candidate]:
     position = 0
     while match := _CANDIDATE.match(value, position):
         position = match.end()
-        url, descriptor = match[1], match[2].strip()
-        if not descriptor and url.endswith(",") is False and "," in url and re.search(r",(?=https?:|//)", url):
+        url, descriptor = match.groups()
+        descriptor = descriptor.strip()
+        if not descriptor and "," in url and not url.endswith(",") and re.search(r",(?=https?:|//)", url):
             # "a.jpg,https://…": no space after the comma, as some templates write it
             found += [Candidate(u) for u in re.split(r",(?=https?:|//)", url)]
             continue

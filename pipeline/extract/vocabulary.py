@@ -158,9 +158,12 @@ def attributes(raw: str) -> Mapping[str, str]:
 
 @functools.lru_cache(maxsize=4096)
 def _attributes(raw: str) -> Mapping[str, str]:
-    found: dict[str, str] = {}
-    for name, value in _ATTRIBUTE.findall(raw):
-        found.setdefault(name.lower(), unescaped(value) if "&" in value else value)
+    pairs = _ATTRIBUTE.findall(raw)
+    found = {name.lower(): unescaped(value) if "&" in value else value for name, value in pairs}
+    if len(found) < len(pairs):  # a name that stands twice
+        found = {}
+        for name, value in pairs:
+            found.setdefault(name.lower(), unescaped(value))
     return found
 
 
