@@ -30,7 +30,7 @@ def ramps(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
 
 
 def each(values: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """values[places] for places that are all within bounds, in two thirds of the time: nothing is clipped, nothing checked."""
+    """values[places] for places within bounds, in two thirds of the time: there is nothing to clip."""
     return np.asarray(values.take(places, mode="clip")) if len(places) else values[:0]
 
 
