@@ -34,6 +34,7 @@ import numpy as np
 import pyarrow as pa
 
 from plait.filters.batch import DocumentBatch, TextBatch
+from plait.filters.chunks import utf8
 from plait.filters.models import lid176
 from plait.filters.recipe import Recipe, load_recipe
 from plait.filters.rules import Rule
@@ -274,7 +275,7 @@ def recipes(texts: list[str], count: int, names: Sequence[str]) -> None:
         vocabulary.cache_clear()
         _, cold = run(beginning, recipe)
         for start in range(0, len(between), BATCH):
-            vocabulary().encode([line for text in between[start : start + BATCH] for line in text.split("\n")])
+            vocabulary().words(utf8([line for text in between[start : start + BATCH] for line in text.split("\n")]))
         results, steady = run(end, recipe)
         _, warm = run(end, recipe)
         kept = sum(result.kept.num_rows for result in results)

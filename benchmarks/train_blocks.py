@@ -162,7 +162,10 @@ def read_layout(html: bytes, url: str) -> tuple[Layout, str | None]:
 def sources_digest() -> int:
     """Changes with every module that decides what a page's blocks and their labels are."""
     folder = pathlib.Path(segment.__code__.co_filename).parent
-    names = ("charset", "mojibake", "markup", "metadata", "segment", "noscript", "vocabulary", "frame", "tokens")
+    names = (
+        "charset", "mojibake", "markup", "metadata", "segment", "block_text", "noscript", "vocabulary", "frame",
+        "tokens",
+    )  # fmt: skip
     sources = [folder / f"{name}.py" for name in names] + [pathlib.Path(__file__)]
     return zlib.crc32(b"".join(path.read_bytes() for path in sources))
 

@@ -6,11 +6,10 @@ Nine chunks in ten of a page have been seen before, so a bounded memo from chunk
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 
 import numpy as np
 
-from plait.filters.chunks import Utf8, each, ramps, split_chunks, utf8
+from plait.filters.chunks import Utf8, each, ramps, split_chunks
 from plait.filters.hints import text_hints
 from plait.filters.word_memo import Memo
 from plait.filters.word_rules import UNSPACED, english_words, words
@@ -34,12 +33,8 @@ class Vocabulary:
         self._capacity = capacity
         self._memo = Memo(english_words if english_only else words, capacity)
 
-    def encode(self, texts: Sequence[str]) -> Words:
-        """The words of texts without lone surrogates."""
-        return self.words(utf8(texts))
-
     def words(self, texts: Utf8) -> Words:
-        """The words of the texts. What it gives for a text does not depend on what came before.
+        """The words of texts without lone surrogates. What it gives for a text does not depend on what came before.
 
         Every distinct chunk of the texts is asked for once.
         """

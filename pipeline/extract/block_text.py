@@ -61,7 +61,7 @@ def _apart(before: str, after: str) -> bool:
 
     Minified pages put no whitespace between the brand and the name of a product ("Scarpa", "Drago LV"). Words do not
     go on with a capital letter or, in cased scripts, with a digit. In the gold texts of WCXB such seams are words apart
-    1,300 times on about 70 pages and one word 17 times on 7; those before small letters are either.
+    1,276 times on 67 pages and one word 14 times on 6; those before small letters are either.
     """
     if after.isupper():
         return before.islower() or before.isupper() or before.isdigit() or before in _ENDS

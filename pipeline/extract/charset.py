@@ -75,13 +75,19 @@ def _declared(html: bytes) -> str | None:
     return "utf-8" if codec and codec.startswith("utf-16") else codec
 
 
-def _valid_utf8(html: bytes) -> bool:
+def _utf8_error(data: bytes) -> UnicodeDecodeError | None:
+    """What keeps some bytes from being UTF-8, if anything does."""
     try:
-        html.decode("utf-8")
+        data.decode("utf-8")
     except UnicodeDecodeError as error:
-        # a multi-byte character cut by the end of a truncated page is no proof against UTF-8
-        return error.end >= len(html) - 3 and error.start > len(html) - 4
-    return True
+        return error
+    return None
+
+
+def _valid_utf8(html: bytes) -> bool:
+    error = _utf8_error(html)
+    # a multi-byte character cut by the end of a truncated page is no proof against UTF-8
+    return error is None or (error.end >= len(html) - 3 and error.start > len(html) - 4)
 
 
 def _plausibility(text: str, codec: str) -> float:
@@ -179,7 +185,7 @@ def utf8_html(html: bytes, charset: str | None) -> bytes:
     marked = html.startswith(tuple(bom for bom, _ in _BOMS))
     if not marked and (codec_of(charset) or _declared(html)) == "utf-8":
         beyond = _beyond_ascii(html)
-        if _valid(beyond) and not may_be_encoded_twice(beyond):
+        if _utf8_error(beyond) is None and not may_be_encoded_twice(beyond):
             return html
     return decode_html(html, charset).encode("utf-8", "ignore")
 
@@ -192,14 +198,6 @@ def _beyond_ascii(html: bytes) -> bytes:
     look = data >= 0x80
     look[1:] |= look[:-1]
     return data[look].tobytes()
-
-
-def _valid(data: bytes) -> bool:
-    try:
-        data.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _decode(html: bytes, charset: str | None) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 
 from plait.pipeline.extract import blocks as block_classifier
 from plait.pipeline.extract import fast
-from plait.pipeline.extract.charset import decode_html, utf8_html
+from plait.pipeline.extract.charset import utf8_html
 from plait.pipeline.extract.external import trafilatura_nodes
 from plait.pipeline.extract.gate import has_usable_image
 from plait.pipeline.extract.image_source import SourceResolver
@@ -50,7 +50,8 @@ def extract_with_model(
         raise ConfigError(f"no extractor is called {options.extractor!r}; choose one of {', '.join(EXTRACTORS)}")
     if len(html) > options.max_bytes:
         raise RecordError("record_too_large", value=float(len(html)), threshold=float(options.max_bytes))
-    markup = parse(utf8_html(html, charset), max_nodes=options.max_nodes, max_depth=options.max_depth)
+    page = utf8_html(html, charset)
+    markup = parse(page, max_nodes=options.max_nodes, max_depth=options.max_depth)
     meta = read_metadata(markup, url)
     layout = segment(
         markup.pieces, max_depth=options.max_depth, posters=options.video_posters, backgrounds=options.css_backgrounds
@@ -70,7 +71,7 @@ def extract_with_model(
         raise RecordError("no_image")
     removed: list[Removed] = []
     if options.extractor == "trafilatura":
-        nodes = trafilatura_nodes(decode_html(html, charset), url, resolver.base)
+        nodes = trafilatura_nodes(page.decode("utf-8"), url, resolver.base)
     else:
         if not layout.b_text:
             blocks, images = np.zeros(0, np.bool_), np.ones(len(layout.images), np.bool_)

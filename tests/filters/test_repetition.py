@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plait.filters.batch import TextBatch
+from plait.filters.chunks import utf8
 from plait.filters.repetition import repetition
 from plait.filters.scores import SCORES
 from plait.filters.vocabulary import Vocabulary
@@ -110,7 +111,7 @@ def test_memo_of_two_generations_forgets_and_finds_again():
     texts = ["alpha beta gamma. delta", "epsilon (zeta) eta", "alpha delta", "x" * 500, "alpha, beta"]
     for _ in range(3):
         for text in texts:
-            once, big = small.encode([text]), Vocabulary().encode([text])
+            once, big = small.words(utf8([text])), Vocabulary().words(utf8([text]))
             assert once.hash.tolist() == big.hash.tolist()
             assert once.length.tolist() == big.length.tolist()
             assert once.table.flags[once.codes].tolist() == big.table.flags[big.codes].tolist()

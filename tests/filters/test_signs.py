@@ -6,6 +6,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from plait.filters.chunks import utf8
 from plait.filters.hints import signs
 from plait.filters.pii import masked, masked_all
 from plait.filters.signs import SIGNS
@@ -31,7 +32,7 @@ def test_signs_are_those_of_each_text_by_itself(texts: list[str]):
     for text in texts:
         low, words = text.lower(), text.count(" ") + 1
         alone.append(sum(1 << bit for bit, s in enumerate(SIGNS) if words <= s.limit and s.test(text, low)))
-    assert signs(texts, Vocabulary().encode(texts).hints).tolist() == alone
+    assert signs(texts, Vocabulary().words(utf8(texts)).hints).tolist() == alone
 
 
 def test_every_sign_is_found_in_a_text_that_has_it():
@@ -45,7 +46,7 @@ def test_every_sign_is_found_in_a_text_that_has_it():
         "site_phrase": "© us", "social_label": "Reddit",
     }  # fmt: skip
     texts = list(bearers.values())
-    found = signs(texts, Vocabulary().encode(texts).hints).tolist()
+    found = signs(texts, Vocabulary().words(utf8(texts)).hints).tolist()
     for bit, (name, value) in enumerate(zip(bearers, found, strict=True)):
         assert SIGNS[bit].name == name
         assert value >> bit & 1, name

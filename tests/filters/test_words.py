@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from plait.filters.chunks import utf8
 from plait.filters.vocabulary import Vocabulary
 from plait.filters.word_rules import english_words, exceptions, words
 from plait.filters.word_sets import word_hashes
@@ -98,7 +99,7 @@ def test_words_of_a_batch_are_those_of_each_chunk(chunks: list[str]):
     wanted = [word for chunk in " ".join(chunks).split() for word in words(chunk)]
     vocabulary = Vocabulary()
     for _ in range(2):  # new, and remembered
-        found = vocabulary.encode([" ".join(chunks)])
+        found = vocabulary.words(utf8([" ".join(chunks)]))
         table = found.table
         assert found.hash.tolist() == word_hashes(wanted).tolist()
         assert table.lower[found.codes].tolist() == word_hashes([word.lower() for word in wanted]).tolist()
