@@ -28,7 +28,8 @@ class Clip(Section):
         weights: for a name: open_clip's tag of a checkpoint, or a file.
         precision: "auto" is the fastest that the device computes in hardware.
         batch: pictures or texts of one run.
-        threads: of one run on the CPU; fixed, since another number may round otherwise.
+        threads: of one run on the CPU; fixed, since another number may round otherwise. On a GPU: that decode
+            pictures for it.
         spans: what pictures are compared with.
         near: spans that count as a picture's neighbourhood.
         top: most similar spans kept of each picture.

@@ -27,7 +27,7 @@ STORED = np.dtype("<f2")
 """Features are kept as float16: a cosine of two of them is within 2e-4 of that of the float32 ones."""
 FEATURES_VERSION = 1  # raised when the same bytes and the same model would give another feature
 AHEAD = 3  # batches that are decoded while the model has one
-DECODERS = 2
+DECODERS = 2  # threads beside a model on the CPU
 WAITING_BYTES = 64 << 20  # encoded pictures that wait for a decoder
 
 
@@ -96,7 +96,8 @@ def embed(
     size = model.run.batch
     waiting: deque[_Waiting] = deque()
     source = iter(pictures)
-    with ThreadPoolExecutor(DECODERS) as pool:
+    decoders = model.run.threads if model.run.device.startswith("cuda") else DECODERS
+    with ThreadPoolExecutor(decoders) as pool:
 
         def fill() -> None:
             held = sum(one.bytes for one in waiting if not one.pixels.done())

@@ -66,7 +66,7 @@ class ClipRun:
 
     Attributes:
         batch: pictures or texts of one run, always filled up to this.
-        threads: of one run on the CPU.
+        threads: of one run on the CPU; on a GPU as many decode pictures for it.
         precision: of weights and activations.
         device: "cpu" or "cuda".
     """
@@ -208,7 +208,7 @@ class ClipModel:
 
         if self.run.device.startswith("cuda") and not torch.cuda.is_available():
             raise ConfigError("--device cuda: torch finds no GPU here")
-        torch.set_num_threads(self.run.threads)
+        torch.set_num_threads(1 if self.run.device.startswith("cuda") else self.run.threads)
         place = weights_file(source)
         pretrained = None if source.model.startswith((LOCAL, HUB)) else str(place)
         try:

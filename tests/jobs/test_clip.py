@@ -301,15 +301,21 @@ def test_a_crawl_that_is_added_is_compared_by_the_corpus_own_model(corpus: Path,
 
 
 @pytest.mark.slow
-def test_in_another_precision_ids_are_equal_and_scores_lie_within_a_hundredth(
-    corpus: Path, archive: Path, tmp_path: Path
+@pytest.mark.parametrize(("device", "precision"), [("cpu", "bf16"), ("cuda", "fp32"), ("cuda", "bf16")])
+def test_on_another_device_ids_are_equal_and_scores_lie_within_two_hundredths(
+    corpus: Path, archive: Path, tmp_path: Path, device: str, precision: str
 ):
-    """No GPU is at hand: bfloat16, other threads and another batch stand in for another device."""
+    """Where there is no GPU, bfloat16, other threads and another batch stand in for another device."""
+    import torch
+
+    if device == "cuda" and not torch.cuda.is_available():
+        pytest.skip("torch finds no GPU here")
     recipe = load_recipe(str(RECIPE))
-    changed = recipe.clip.model_copy(update={"precision": "bf16", "threads": 2, "batch": 32})
+    changed = recipe.clip.model_copy(update={"precision": precision, "threads": 2, "batch": 32})
     out = tmp_path / "out"
     recipe = recipe.model_copy(update={"clip": changed})
-    build([str(archive)], str(out), recipe=recipe, options=OPTIONS, clip=CHOICE, workers=1)
+    choice = ClipChoice(str(MODEL), device=device)
+    build([str(archive)], str(out), recipe=recipe, options=OPTIONS, clip=choice, workers=1)
     found = compare(str(corpus), str(out))
     assert (found.shared, found.edited, found.pictures.shared, found.pictures.only) == (6, 0, 18, (0, 0))
     assert 0 < found.pictures.apart["clip_similarity"] < EPSILON
