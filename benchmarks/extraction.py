@@ -9,8 +9,8 @@ tools/score_extraction.py. ``blocks`` is the model that ships, which has seen WC
 with the fold model of ``--folds`` that has not seen its domain (`benchmarks/train_blocks.py` writes them);
 ``blocks-half`` the same with the two half models. ``trafilatura`` is plait's extractor of that name, which reads the
 page's metadata by plait's own parse first; ``trafilatura-alone`` is the library by itself. ``--part 0/4`` scores every
-fourth page of WCXB and writes its rows into the report; ``--merge FILE...`` adds up all parts. magic-html
-needs Python 3.12 and is not run.
+fourth page of WCXB and writes its rows into the report; ``--merge FILE...`` adds up all parts. ``magic-html`` installs
+with Python 3.12 or newer only: `make magic-html` runs this under one, in a venv of its own.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ from plait.pipeline.extract import ExtractOptions, Node, decode_html, extract_ht
 from plait.pipeline.extract.blocks import BlockModel
 from plait.pipeline.extract.external import trafilatura_nodes
 from plait.pipeline.extract.html import extract_with_model
+from plait.pipeline.extract.urls import resolve
+from plait.pipeline.extract.vocabulary import KINDS
 from plait.schemas.errors import RecordError
 from plait.schemas.urls import domain
 
@@ -61,6 +63,8 @@ def plain(system: str) -> Extract:
         return resiliparse
     if system == "trafilatura-alone":
         return trafilatura_alone
+    if system == "magic-html":
+        return magic_html
     options = ExtractOptions(extractor=system)
 
     def run(html: bytes, url: str) -> list[Node]:
@@ -83,6 +87,50 @@ def resiliparse(html: bytes, url: str) -> list[Node]:
 
     text = extract_plain_text(html.decode("utf-8", "replace"), main_content=True)
     return [Node("text", "p", text)] if text.strip() else []
+
+
+def magic_html(html: bytes, url: str) -> list[Node]:
+    """magic-html's main content: the texts and pictures of the HTML that it returns, in their order.
+
+    Its extractor of articles, which is the one it takes by itself; the one for forums is only taken where asked for.
+    """
+    import lxml.html
+
+    if importlib.util.find_spec("magic_html") is None:
+        sys.exit("magic-html is not installed: it needs Python 3.12 or newer; `make magic-html` makes a venv for it")
+    from magic_html import GeneralExtractor
+
+    try:
+        found = GeneralExtractor().extract(html.decode("utf-8", "replace"), base_url=url).get("html") or ""
+    except Exception:  # whatever a page makes it raise, it has no content for it
+        return []
+    if not found.strip():
+        return []
+    nodes: list[Node] = []
+    words: list[str] = []
+
+    def flush() -> None:
+        if text := " ".join("".join(words).split()):
+            nodes.append(Node("text", "p", text))
+        words.clear()
+
+    def walk(element: lxml.html.HtmlElement) -> None:
+        own_line = KINDS.get(element.tag) not in ("inline", "link")
+        if own_line:
+            flush()
+        if element.tag == "img" and (source := resolve(url, element.get("src") or "")):
+            flush()
+            nodes.append(Node("image", url=source, alt=element.get("alt")))
+        words.append(element.text or "")
+        for child in element:
+            if isinstance(child.tag, str):
+                walk(child)
+            words.append(child.tail or "")
+        if own_line:
+            flush()
+
+    walk(lxml.html.fromstring(f"<div>{found}</div>"))
+    return nodes
 
 
 def cross_validated(folder: pathlib.Path, kind: str) -> Extract:

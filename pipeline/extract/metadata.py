@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass
 from html import unescape
 
+from plait.pipeline.extract.byline import is_name, marked_author, marked_date
+from plait.pipeline.extract.dates import date_of_url, iso_date
 from plait.pipeline.extract.markup import Markup
 from plait.pipeline.extract.urls import resolve
 from plait.pipeline.extract.vocabulary import attributes
@@ -14,29 +16,24 @@ from plait.pipeline.extract.vocabulary import attributes
 _TAG = re.compile(r"<(meta|link|base)\b([^>]*)>")
 _TITLE = re.compile(r"<title[^>]*>([^<]*)</title>")
 _LICENCE = re.compile(r"https?://(?:www\.)?creativecommons\.org/(?:licenses|publicdomain)/[^\s\"'<>]+", re.IGNORECASE)
-_ISO = re.compile(r"\d{4}-\d{2}(?:-\d{2})?(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?)?")
-_SLASHED = re.compile(r"^(\d{4})[/.](\d{1,2})[/.](\d{1,2})")
-_COMPACT = re.compile(r"^(\d{4})(\d{2})(\d{2})(?:\D|$)")
 _ROBOTS = frozenset(
     {"robots", "googlebot", "googlebot-image", "bingbot", "gptbot", "ccbot", "google-extended", "slurp", "ai"}
 )
+# Names of metas without their separators, best first.
 _PUBLISHED = (
-    "article:published_time", "datepublished", "date", "dc.date.issued", "dc.date", "dcterms.created", "dcterms.date",
-    "pubdate", "publishdate", "publish_date", "publish-date", "parsely-pub-date", "sailthru.date",
-    "citation_publication_date", "og:published_time", "article.published", "datecreated", "dcterms.issued",
-    "dc.date.created",
+    "articlepublishedtime", "datepublished", "date", "dcdateissued", "dcdate", "dctermscreated", "dctermsdate",
+    "pubdate", "publishdate", "parselypubdate", "sailthrudate", "citationpublicationdate", "ogpublishedtime",
+    "articlepublished", "datecreated", "dctermsissued", "dcdatecreated", "ogarticlepublishedtime", "ogpublishdate",
+    "ogpublicationtime", "published", "publisheddate", "publishedtime", "publishedat", "publicationdate", "datepub",
+    "citationdate", "citationonlinedate", "dcissued", "dccreated", "articlecreated", "rnewsdatepublished",
 )  # fmt: skip
+_SEPARATOR = re.compile("[^a-z]")
+_DATED = re.compile("date|publ|creat|issued")
+_HOLDS = ("@graph", "mainEntity", "mainEntityOfPage")  # of JSON-LD: what the page is about
 _AUTHOR = (
-    "author",
-    "article:author",
-    "dc.creator",
-    "dcterms.creator",
-    "byl",
-    "parsely-author",
-    "sailthru.author",
+    "author", "article:author", "dc.creator", "dcterms.creator", "byl", "parsely-author", "sailthru.author",
     "citation_author",
-    "twitter:creator",
-)
+)  # fmt: skip
 _SITE = ("og:site_name", "application-name", "dc.publisher", "apple-mobile-web-app-title")
 
 
@@ -55,18 +52,6 @@ class Metadata:
     base: str | None
 
 
-def iso_date(value: str | None) -> str | None:
-    """A date in ISO 8601 as far as the value gives one, or None."""
-    value = (value or "").strip()
-    if match := _ISO.search(value):
-        return match[0].replace(" ", "T")
-    if match := _SLASHED.match(value):
-        return f"{match[1]}-{int(match[2]):02}-{int(match[3]):02}"
-    if match := _COMPACT.match(value):
-        return f"{match[1]}-{match[2]}-{match[3]}"
-    return None
-
-
 def _linked_data(blocks: list[str]) -> dict[str, str]:
     """Date, author and headline of a page's JSON-LD; the first article-like object that has them wins."""
     out: dict[str, str] = {}
@@ -75,7 +60,7 @@ def _linked_data(blocks: list[str]) -> dict[str, str]:
         if len(block) > 500_000 or block.count("{") > 5000:
             continue
         try:
-            queue.append(json.loads(block))
+            queue.append(json.loads(block, strict=False))
         except (ValueError, RecursionError):
             continue
     for _ in range(2000):
@@ -85,20 +70,23 @@ def _linked_data(blocks: list[str]) -> dict[str, str]:
         if isinstance(item, list):
             queue.extend(item[:200])
         elif isinstance(item, dict):
-            if isinstance(item.get("@graph"), list):
-                queue.extend(item["@graph"][:200])
+            queue.extend(value for key in _HOLDS if isinstance(value := item.get(key), dict | list))
             for key in ("datePublished", "dateCreated", "license"):
                 value = item.get(key)
                 if isinstance(value, str):
                     out.setdefault(key, value)
-            author = item.get("author")
-            if isinstance(author, list) and author:
-                author = author[0]
-            if isinstance(author, dict):
-                author = author.get("name")
-            if isinstance(author, str) and author.strip():
-                out.setdefault("author", author)
+            if name := _names(item.get("author")):
+                out.setdefault("author", name)
     return out
+
+
+def _names(author: object) -> str:
+    """The names of a JSON-LD author, of several with commas between them; empty where there is none."""
+    if isinstance(author, list):
+        return ", ".join(filter(None, map(_names, author[:20])))
+    if isinstance(author, dict):
+        author = author.get("name")
+    return unescape(author).strip() if isinstance(author, str) else ""
 
 
 def _text(value: str | None) -> str | None:
@@ -151,15 +139,17 @@ def read_metadata(markup: Markup, page_url: str) -> Metadata:
         licence = licence if licence and licence.startswith("http") else None
     if licence is None:
         licence = _body_licence(markup)
-    author = next((meta[k] for k in _AUTHOR if k in meta and not meta[k].startswith(("http", "@"))), None)
+    author = data.get("author") or next((meta[k] for k in _AUTHOR if k in meta and is_name(meta[k])), None)
+    dated = {_SEPARATOR.sub("", key): value for key, value in meta.items() if _DATED.search(key)}
+    published = next((day for key in _PUBLISHED if key in dated and (day := iso_date(dated[key]))), None)
+    published = published or iso_date(data.get("datePublished") or data.get("dateCreated"))
     html = attributes(markup.html_attributes)
     return Metadata(
         title=_text(title) or _text(meta.get("og:title")),
         canonical=resolve(start, canonical) if canonical else None,
-        published=next((d for k in _PUBLISHED if k in meta and (d := iso_date(meta.get(k)))), None)
-        or iso_date(data.get("datePublished") or data.get("dateCreated")),
+        published=published or marked_date(markup.body) or date_of_url(page_url),
         site_name=next((_text(meta[k]) for k in _SITE if k in meta), None),
-        author=_text(author) or _text(data.get("author")),
+        author=_text(author) or _text(marked_author(markup.body)),
         html_lang=_text(html.get("lang") or html.get("xml:lang") or meta.get("content-language")),
         licence=resolve(start, licence) if licence else None,
         robots=tuple(robots),
