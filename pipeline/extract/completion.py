@@ -21,6 +21,7 @@ _GAP_WORDS = 8
 _GAP_LINKS = 0.5  # share of their characters that stand in links at most
 _GAP_LEAST = 0.15  # probability of each of them at least
 _TABLE_LEAST = 0.3  # mean probability of a table's words at least
+_SECTION_WORDS = 5  # that a heading's section has at least; a call to action has its button alone
 _POINTER_LINKS = 0.3  # share of a note's characters in links: above, it sends the reader elsewhere
 
 
@@ -87,6 +88,33 @@ def drop_pointers(layout: Layout, keep: Flags) -> Flags:
                 if out is keep:
                     out = keep.copy()
                 out[block] = False
+    return out
+
+
+def drop_last_headings(layout: Layout, keep: Flags, images: Flags, f: Frame) -> Flags:
+    """Drop headings at the end whose sections were left out: "Related articles", "Share this", "Leave a reply".
+
+    Cross-validated on WCXB 82 pages change, 56 for the better: boilerplate snippets absent .948 to .950, gold snippets
+    present .9307 to .9303, word F1 the same.
+
+    Args:
+        layout: the page.
+        keep: the chosen blocks.
+        images: the chosen pictures; a heading with one behind it stays.
+        f: the page's shared arrays.
+    """
+    kept = np.flatnonzero(keep).tolist()
+    if len(kept) < 2 or not f.context[kept[-1]] & voc.HEADING:
+        return keep
+    pictures = max((layout.images[i].position for i in np.flatnonzero(images)), default=-1)
+    headings = np.flatnonzero(f.context & voc.HEADING)
+    words, out = prefix(f.words), keep.copy()
+    for block in reversed(kept[1:]):
+        after = headings[headings > block]
+        end = int(after[0]) if len(after) else len(keep)
+        if not f.context[block] & voc.HEADING or pictures > block or words[end] - words[block + 1] < _SECTION_WORDS:
+            break
+        out[block] = False
     return out
 
 

@@ -6,6 +6,7 @@ import re
 
 _ISO = re.compile(r"(\d{4})-(\d{2})(?:-(\d{2}))?(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?)?")
 _SLASHED = re.compile(r"^(\d{4})[/.](\d{1,2})[/.](\d{1,2})(?!\d)")
+_DOTTED = re.compile(r"(?<!\d)(\d{1,2})\.(\d{1,2})\.(\d{4})(?!\d)")  # day first wherever dots are written
 _COMPACT = re.compile(r"^(\d{4})(\d{2})(\d{2})(?:\D|$)")
 _MONTH = "(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
 _NAMED = re.compile(
@@ -31,6 +32,8 @@ def iso_date(value: str | None) -> str | None:
     for pattern in (_SLASHED, _COMPACT):
         if match := pattern.match(value):
             return _day(match[1], int(match[2]), int(match[3]))
+    if match := _DOTTED.search(value):
+        return _day(match[3], int(match[2]), int(match[1]))
     if match := _NAMED.search(value):
         year, month, day = match[3] or match[6] or match[7], match[1] or match[5] or match[8], match[2] or match[4]
         return _day(year, _MONTHS.index(month.lower()) + 1, int(day or match[9]))

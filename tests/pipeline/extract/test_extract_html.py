@@ -353,3 +353,18 @@ def test_order_is_document_order_and_nothing_comes_twice(tags: list[str], extrac
             order += [(m, 1) for m in marks]
     assert order == sorted(order)
     assert len(order) == len(set(order))
+
+
+@pytest.mark.parametrize("extractor", ["blocks", "fast"])
+def test_last_heading_goes_with_its_section(extractor: str) -> None:
+    links = "".join(f"<li><a href=/{i}>Another story of the coast, number {i}</a></li>" for i in range(9))
+    story = f"<h1>Harbour</h1><p>{LONG}</p><h2>After the storm</h2><p>{LONG}</p>"
+    found = extract_html(
+        page(f"<main>{story}<h2>Related stories</h2></main><aside class=related><ul>{links}</ul></aside>"),
+        URL,
+        options=ExtractOptions(extractor=extractor),
+    )
+    texts = [n.text for n in found.nodes]
+    assert "After the storm" in texts
+    assert "Related stories" not in texts
+    assert "Related stories" in [n.text for n in found.removed]
