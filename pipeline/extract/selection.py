@@ -51,6 +51,10 @@ _MAIN_SHARE = 0.8  # of the likely content that the main element holds
 _SHELL_WORDS = 200
 _SHELL_SHARE = 2 / 3
 _SHELL_SURE = 0.25
+# Words that count of a block which is less likely content than not: one page hides 68,950 words for search engines in
+# a block of probability 0.16, which outweighed its article. Cross-validated on WCXB word F1 stays at 0.8866,
+# boilerplate snippets absent rise from 0.9495 to 0.9501.
+_UNLIKELY_WORDS = 100.0
 _PLACE_LEVELS = 4
 _REPEAT_WORDS = 3  # words; shorter texts may stand twice ("Yes", a price)
 # Cross-validated word F1 is 0.877 for 0, 0.5 and 0.8 alike; a long article keeps its end only with a large share.
@@ -65,8 +69,9 @@ def expected_f1_set(p: Floats, words: Floats) -> npt.NDArray[np.bool_]:
 
     Args:
         p: probability that a block is content.
-        words: its words.
+        words: its words; of a block that is rather none, a hundred at most count.
     """
+    words = np.where(p < 0.5, np.minimum(words, _UNLIKELY_WORDS), words)
     order = np.argsort(-p, kind="stable")
     hit = np.cumsum((p * words)[order])
     size = np.cumsum(words[order])
