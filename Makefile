@@ -3,10 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 READERS := .venv-readers
 BIN := $(VENV)/bin
+MAGIC := .venv-magic-html
+PYTHON312 ?= python3.12
 ROOMS := schemas filters dedup pipeline jobs loader explorer
 WORKERS ?= 2
 
-.PHONY: help demo readers test test-core lint typecheck bench soak clean
+.PHONY: help demo readers test test-core lint typecheck bench magic-html soak clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -88,8 +90,20 @@ bench: $(VENV)/.heavy
 	$(BIN)/python benchmarks/images.py
 	$(BIN)/python benchmarks/text.py
 	$(BIN)/python benchmarks/extraction.py
+	$(BIN)/python benchmarks/outside.py
 	$(BIN)/python benchmarks/explorer.py --folder build/explorer
 	$(BIN)/python benchmarks/clip.py
+
+$(MAGIC)/.ready: pyproject.toml
+	@$(PYTHON312) -c 'import sys; sys.exit(sys.version_info < (3, 12))' || { echo "magic-html needs Python 3.12 or newer; try: make magic-html PYTHON312=python3.13"; exit 1; }
+	$(PYTHON312) -m venv $(MAGIC)
+	$(MAGIC)/bin/python -m pip install --quiet -e . 'magic-html>=0.1.8'
+	touch $@
+
+## make magic-html extraction by magic-html beside the others, in a venv of Python 3.12 or newer
+magic-html: $(MAGIC)/.ready
+	$(MAGIC)/bin/python benchmarks/extraction.py --systems magic-html
+	$(MAGIC)/bin/python benchmarks/outside.py --systems magic-html
 
 ## make soak       1 GB of generated archives, memory of every process printed
 soak: $(VENV)/.heavy
@@ -97,4 +111,4 @@ soak: $(VENV)/.heavy
 	$(BIN)/python -m pytest -m campaign
 
 clean:
-	rm -rf build demo $(READERS) *.egg-info
+	rm -rf build demo $(READERS) $(MAGIC) *.egg-info

@@ -164,7 +164,12 @@ def main() -> None:
     known = {path.name for path in (args.shared / "data" / "readability_pages").iterdir()}
     systems = {name: plain(name) for name in args.systems}
     for project in args.projects:
-        measure(gold_pages(project, fetch(project, args.packages), known), systems, args.shared, args.failures)
+        try:
+            folder = fetch(project, args.packages)
+        except FileNotFoundError as problem:
+            print(f"left out: {problem}")
+            continue
+        measure(gold_pages(project, folder, known), systems, args.shared, args.failures)
 
 
 if __name__ == "__main__":
