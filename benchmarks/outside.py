@@ -29,7 +29,7 @@ import sys
 from collections import Counter
 
 from extraction import WORD, Extract, as_rows, overlap_f1, plain, tool
-from outside_gold import NODE, PYTHON, Gold, fetch, gold_pages, squeezed
+from outside_gold import NODE, PYTHON, Gold, fetch, gold_pages, spaced, squeezed
 
 from plait.pipeline.extract import ExtractOptions, Node, Page, extract_html
 from plait.schemas.errors import RecordError
@@ -67,17 +67,21 @@ def runs(words: list[str]) -> Counter[tuple[str, ...]]:
     return Counter(tuple(words[i : i + RUN]) for i in range(max(1, len(words) - RUN + 1)))
 
 
+def text_of(nodes: list[Node]) -> str:
+    """All text of a page, one space between words."""
+    return spaced(" ".join(n.text or "" for n in nodes if n.kind == "text"))
+
+
 def score(gold: Gold, nodes: list[Node], shared: pathlib.Path) -> Row:
     """A page's figures, as far as its gold allows: counts of snippets and pictures, shares of words."""
-    text = " ".join(n.text or "" for n in nodes if n.kind == "text")
+    text = text_of(nodes)
     row: Row = {"pages": 1.0}
     if gold.folder is not None:
         scorer = tool(shared, "score_extraction")
         return row | {k: float(v) for k, v in scorer.score_page(gold.folder, as_rows(nodes)).items()}
-    flat = squeezed(text)
     if gold.present or gold.absent:
-        row["present"], row["present of"] = sum(squeezed(s) in flat for s in gold.present), len(gold.present)
-        row["absent"], row["absent of"] = sum(squeezed(s) not in flat for s in gold.absent), len(gold.absent)
+        row["present"], row["present of"] = sum(spaced(s) in text for s in gold.present), len(gold.present)
+        row["absent"], row["absent of"] = sum(spaced(s) not in text for s in gold.absent), len(gold.absent)
     if gold.text is not None:
         ours = WORD.findall(text.lower())
         wanted = WORD.findall(gold.text.lower())
@@ -89,9 +93,9 @@ def score(gold: Gold, nodes: list[Node], shared: pathlib.Path) -> Row:
 
 def lost(gold: Gold, nodes: list[Node], row: Row) -> str:
     """What a system did wrong on a page, in a line; empty where nothing."""
-    flat = squeezed(" ".join(n.text or "" for n in nodes if n.kind == "text"))
-    parts = [f"lost {s!r}" for s in gold.present if squeezed(s) not in flat]
-    parts += [f"kept {s!r}" for s in gold.absent if squeezed(s) in flat]
+    text = text_of(nodes)
+    parts = [f"lost {s!r}" for s in gold.present if spaced(s) not in text]
+    parts += [f"kept {s!r}" for s in gold.absent if spaced(s) in text]
     if row.get("recall", 1.0) < 0.9 or row.get("word_f1", 1.0) < 0.9:
         parts.append(f"recall {row.get('recall', 1.0):.2f} word F1 {row.get('word_f1', 1.0):.2f}")
     if row.get("hit", 0.0) != row.get("gold", 0.0) or row.get("hit", 0.0) != row.get("produced", 0.0):

@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -230,6 +231,11 @@ def gold_pages(project: str, folder: Path, known: set[str]) -> list[Gold]:
     return list(readers[project](folder))
 
 
+def spaced(text: str) -> str:
+    """A text with one space between words and its letters composed; snippets are looked for in it."""
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
 def squeezed(text: str) -> str:
     """Letters and digits alone, case folded: what white space, quotes and dashes cannot change."""
-    return re.sub(r"[\W_]+", "", text).casefold()
+    return re.sub(r"[\W_]+", "", unicodedata.normalize("NFC", text)).casefold()

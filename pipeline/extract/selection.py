@@ -22,6 +22,9 @@ _LEAST_OUTSIDE = 0.75
 _LEAST_LARGE = 0.2  # not a share
 _LEAST_SINGLE = 0.2  # of the words around a large picture that has the kind of place nearly for itself; not a share
 _SIDE_BY_SIDE = 0.3  # of the pictures that one element holds: if as many are chosen, all are
+# Of the pictures in one kind of place: if fewer are chosen, none is. On every second page of WCXB (cross-validated)
+# image F1 is 0.829 without and 0.831 with this, on the others 0.759 and 0.766; 0.2 and 0.4 are within 0.002 of 0.3.
+_FEW_ALIKE = 0.3
 _SINGLE = 2  # pictures that a kind of place may have then
 _LARGE_SIDE = 100  # pixels declared on both sides
 # Interactive Advertising Bureau, standard ad units: a picture of just this size is no proof of content.
@@ -168,7 +171,8 @@ def choose_images(layout: Layout, p: Floats, keep: npt.NDArray[np.bool_], f: Fra
     kept, each around itself and around all pictures that stand in the same kind of place. It is held against the mean
     probability of the kept words, since a page of cards is never as certain as an article. Inside the main element,
     and outside menus, less is asked of it, and least of one that declares a size worth looking at (an infobox's, a
-    plate's). One with a caption is content wherever it stands in the main element.
+    plate's). One with a caption is content wherever it stands in the main element; of the others none is kept where few
+    of its kind of place are.
 
     Args:
         layout: the page.
@@ -191,6 +195,7 @@ def choose_images(layout: Layout, p: Floats, keep: npt.NDArray[np.bool_], f: Fra
     captions = (f.context & voc.CAPTION).any()
     captioned = _where(inside & captions, layout, lambda image: bool(caption_blocks(layout, image)))
     chosen = (score >= least) | captioned | (large & alone)
+    chosen &= captioned | (np.bincount(place, chosen) / np.bincount(place) >= _FEW_ALIKE)[place]
     blocks = np.flatnonzero(keep)
     position = np.array([image.position for image in layout.images], np.int64)
     between = (position > blocks[0]) & (position <= blocks[-1]) if len(blocks) else np.zeros(len(position), np.bool_)
