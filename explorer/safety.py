@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from plait.filters.rules import Rule, keeps
 
-WORDS: Final = ("nsfw", "unsafe", "porn", "csam", "listed", "abuse", "taken_down", "suppressed", "opted_out")
+WORDS: Final = ("nsfw", "unsafe", "porn", "csam", "listed", "abuse", "taken_down", "suppressed", "opted_out", "robots_")
 """Reasons with one of these in their name are counted; nothing of what they dropped is shown."""
 
 UNSAFE: Final = 0.5

@@ -22,7 +22,18 @@ from plait.filters.edits import DOCUMENT_EDITS, EDITS
 from plait.filters.needs import REQUIRES
 from plait.filters.rules import SCOPES, Rule
 from plait.filters.scores import SCORES
-from plait.filters.sections import Dedup, Extract, Images, Limits, MinHash, Positive, Reencoding, Resources, Section
+from plait.filters.sections import (
+    Consent,
+    Dedup,
+    Extract,
+    Images,
+    Limits,
+    MinHash,
+    Positive,
+    Reencoding,
+    Resources,
+    Section,
+)
 from plait.schemas.errors import ConfigError
 from plait.schemas.reasons import REASONS
 
@@ -49,6 +60,7 @@ class _File(Section):
     scores: Literal["used", "all"] | list[str] = "used"
     missing: Literal["refuse", "skip"] = "skip"
     limits: Limits = Limits()
+    consent: Consent = Consent()
     extract: Extract = Extract()
     dedup: Dedup = Dedup()
     images: Images = Images()
@@ -77,6 +89,7 @@ class Recipe(Section):
     mask_pii: bool = False
     missing: Literal["refuse", "skip"] = "skip"
     limits: Limits = Limits()
+    consent: Consent = Consent()
     extract: Extract = Extract()
     dedup: Dedup = Dedup()
     images: Images = Images()
@@ -131,8 +144,8 @@ def _read(name_or_path: str) -> tuple[str, str, Path | None]:
 def _keys_at(place: tuple[str | int, ...]) -> list[str]:
     """Keys that the file may have where a key was not expected."""
     sections: dict[str, type[BaseModel]] = {
-        "limits": Limits, "extract": Extract, "dedup": Dedup, "images": Images, "resources": Resources,
-        "rule": _RuleEntry, "minhash": MinHash, "reencode": Reencoding, "clip": Clip,
+        "limits": Limits, "consent": Consent, "extract": Extract, "dedup": Dedup, "images": Images,
+        "resources": Resources, "rule": _RuleEntry, "minhash": MinHash, "reencode": Reencoding, "clip": Clip,
     }  # fmt: skip
     model: type[BaseModel] = _File
     for part in place[:-1]:
@@ -319,6 +332,7 @@ def load_recipe(name_or_path: str) -> Recipe:
     return Recipe(
         name=file.name, description=file.description, extends=file.extends, passes=file.passes,
         order_seed=file.order_seed, mask_pii=file.mask_pii, missing=file.missing, limits=file.limits,
-        extract=file.extract, dedup=file.dedup, images=file.images, clip=file.clip, resources=file.resources,
+        consent=file.consent, extract=file.extract, dedup=file.dedup, images=file.images, clip=file.clip,
+        resources=file.resources,
         columns=_columns(file.scores, rules, where, file.resources.quality_model is not None), rules=rules,
     )  # fmt: skip

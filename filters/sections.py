@@ -37,6 +37,13 @@ class Extract(Section):
     require_image: bool = True
 
 
+class Consent(Section):
+    """Which rules of sites are obeyed that lie in the archives; pages' own headers and meta tags always are."""
+
+    robots_txt: bool = True  # robots.txt, for the product token "plait"
+    tdmrep: bool = True  # /.well-known/tdmrep.json
+
+
 class MinHash(Section):
     """Near-duplicates: word n-grams, ``bands`` x ``rows`` hashes, and an optional check of the estimate."""
 

@@ -22,6 +22,7 @@ from plait.schemas.shards import shard_schema
 
 FLOW = (
     ("extract", "extract_revisits", "retext"),
+    ("judge_pages",),
     ("dedup_captures",),
     ("dedup_url",),
     ("dedup_text",),

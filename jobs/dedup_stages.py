@@ -42,6 +42,7 @@ class Stored:
         leaders: representatives of their clusters of pictures (`clusters.LEADER`).
         counts: in how many of their documents a cluster stands (`images.IMAGE`, see `images.rank`).
         urls: in how many of their documents an image URL stands (`LOCATOR` of the kind "counted").
+        policies: what sites asked of robots, as their archives had it (`plait.pipeline.policies.POLICY`).
         supersede: whether a later capture of a URL that is stored replaces the stored one.
     """
 
@@ -50,6 +51,7 @@ class Stored:
     leaders: tuple[Output, ...] = ()
     counts: tuple[Output, ...] = ()
     urls: tuple[Output, ...] = ()
+    policies: tuple[Output, ...] = ()
     supersede: bool = field(default=False, kw_only=True)
 
 

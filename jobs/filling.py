@@ -158,7 +158,7 @@ def _keep_known(source: Store, plan: FillPlan, store: Store) -> None:
     Keys and counts of paragraphs are of the documents that deduplication left, whatever became of their pictures: those
     of a build that fetches. What is known of pictures the fill found out itself.
     """
-    numbers = {"keys": 0, "paragraphs": 0}
+    numbers = {"keys": 0, "paragraphs": 0, "policies": 0}
     for path in sorted(known_files(source, plan.manifest.generation)):
         name = path.rpartition("/")[2].partition("-")[0]
         if name in numbers:

@@ -20,6 +20,7 @@ from plait.jobs.engine import Engine
 from plait.jobs.fetching import FetchPlan
 from plait.jobs.packs import after, pack_unit, packs_of
 from plait.jobs.picking import Picked
+from plait.jobs.policies import PolicyStages
 from plait.jobs.progress import Watcher
 from plait.jobs.settings import recipe_param
 from plait.jobs.store import Store
@@ -135,20 +136,21 @@ class Flow:
     def run(self) -> list[Receipt]:
         """All stages; the receipts of the shards."""
         extracted = self._extract()
-        self.survivors = survivors = self._deduplication().dedup(tables(extracted, "keys"))
+        sites = self._sites(tables(extracted, "policies"), tables(extracted, "moved_policies"))
+        self.survivors = survivors = self._deduplication().dedup(sites.pages(tables(extracted, "keys")))
         if not survivors:
             return []
         self._cut(survivors)
         ordered = self._ordered(tables(extracted, "documents"), survivors)
         found: list[Output] = []
         if self.options.images != "none":
-            found = self._images(ordered, self._locators(extracted))
+            found = self._images(ordered, self._locators(extracted, sites.refused(ordered, extracted)))
         return self._assemble(ordered, found)
 
     def reopen_known(self, units: Sequence[Unit]) -> None:
         """What earlier generations know, by a unit for each of its files."""
         done = self._units(self._stage("reopen_known", "append:reopen_known"), units)
-        names = ("keys", "paragraphs", "leaders", "pictures", "urls")
+        names = ("keys", "paragraphs", "leaders", "pictures", "urls", "policies")
         self.stored = Stored(*(tuple(tables(done, name)) for name in names))
 
     def refill(self, opened: Sequence[Unit], scores: Mapping[str, str]) -> list[Receipt]:
@@ -184,7 +186,9 @@ class Flow:
         ]
         retext = self._stage("retext", "refilter:retext", {**self._text_params(), "edits": again.edits})
         done = self._units(retext, units)
-        self.survivors = survivors = self._deduplication().dedup(tables(done, "keys"))
+        reopen = self._stage("reopen_policies", "policies:reopen_policies")
+        sites = self._sites(tables(self._units(reopen, again.policies), "policies") if again.policies else [])
+        self.survivors = survivors = self._deduplication().dedup(sites.pages(tables(done, "keys")))
         if not survivors:
             return []
         self._cut(survivors)
@@ -193,7 +197,8 @@ class Flow:
         if self.options.images != "none":
             copied = self._units(self._stage("reopen_locators", "refilter:reopen_locators"), again.locators)
             told = self._units(self._stage("locate_dropped", "refilter:locate_dropped"), again.drops)
-            locators = [*tables(opened, "locators"), *self._locators(copied), *tables(told, "locators")]
+            refused = sites.refused(ordered, copied)
+            locators = [*tables(opened, "locators"), *self._locators(copied, refused), *tables(told, "locators")]
             found = self._images(ordered, locators, packs_of(opened), tables(opened, "scores"))
         return self._assemble(ordered, found)
 
@@ -218,6 +223,12 @@ class Flow:
         resolved = self._shuffle(Shuffle(resolve, sources, ANSWER, ANSWER_ORDER))
         again = self._stage("extract_revisits", "extract:extract_revisits", params, guarded=True)
         return [*done, *resolved, *self._units(again, by_archive(self.archives, resolved, "pages"))]
+
+    def _sites(self, policies: list[Output], moved: Sequence[Output] = ()) -> PolicyStages:
+        """What sites ask of robots, from their captures in the archives and what earlier generations know."""
+        stages = PolicyStages(self.recipe.consent, self._stage, self._units, self._shuffle)
+        stages.choose(policies, moved, self.stored.policies)
+        return stages
 
     def _deduplication(self) -> DedupStages:
         return DedupStages(self.recipe.dedup, self.stored, self._stage, self._units, self._shuffle, self._one)
@@ -244,9 +255,9 @@ class Flow:
             Shuffle(stage, (Source(tuple(documents)),), schema, order.DOCUMENT_ORDER, survivors, ORDER, self.shards)
         )
 
-    def _locators(self, extracted: list[Receipt]) -> list[Output]:
-        """Locators of all archives, with those of revisits and of redirected URLs."""
-        locators = tables(extracted, "locators")
+    def _locators(self, extracted: list[Receipt], refused: list[Output]) -> list[Output]:
+        """Locators of all archives, with those of revisits, of redirected URLs, and of URLs that are refused."""
+        locators = [*tables(extracted, "locators"), *refused]
         redirects, hops = tables(extracted, "redirects"), tables(extracted, "hops")
         direct = tuple(locators)
         for number in range(MAX_REDIRECTS):

@@ -37,6 +37,7 @@ RETAINED = {
 }
 """Tables of `RETAINING` stages that ``retain = "all"`` keeps, and the folders where."""
 RETAINING = ("extract", "resolve_revisits", "extract_revisits", "retext", "reopen_locators")
+READ = ("page", "image", "revisit", "redirect", "policy")  # kinds of records
 MOST_LICENCES = 100
 MOST_PLACED = 200  # files of image rows that the report looks through for pictures of its examples
 
@@ -178,6 +179,7 @@ def keep_known(store: Store, flow: Flow) -> None:
     """Copy into the ledger what a later generation is deduplicated against: keys and signatures, clusters, counts."""
     stages = {"leaders": ("cluster_images", "leaders"), "pictures": ("count_similar", "counts")}
     stages |= {"paragraphs": ("repeated_paragraphs", "counts"), "urls": ("locate", "counts")}
+    stages |= {"policies": ("choose_policies", "policies")}
     known = {
         name: [output for receipt in flow.receipts.get(stage, []) for output in receipt.tables(table)]
         for name, (stage, table) in stages.items()
@@ -292,7 +294,7 @@ def _line(stage: str, scope: str, receipts: Sequence[Receipt]) -> StageBooks:
         elif scope == "image":
             entered, left = entered + books.images_in, left + books.images_out
         else:
-            left += sum(books.seen.get(f"read_{kind}", 0) for kind in ("page", "image", "revisit", "redirect"))
+            left += sum(books.seen.get(f"read_{kind}", 0) for kind in READ)
     if scope == "record":
         entered = left + sum(dropped.values())
     return StageBooks(stage, scope, entered, left, dict(sorted(dropped.items())), dict(sorted(alone.items())))

@@ -25,11 +25,12 @@ from plait.jobs.publish import publish
 from plait.jobs.requirements import missing_requirements
 from plait.jobs.selection import Selection
 from plait.jobs.store import Store
+from plait.jobs.superseding import known_files
 from plait.jobs.suppression import SUPPRESSED, keep_suppression, load_suppression
 from plait.jobs.work import Json, Unit
 from plait.pipeline.read.inputs import Archive
 from plait.schemas.errors import ConfigError
-from plait.schemas.ledger import LOCATORS, PAGES
+from plait.schemas.ledger import KNOWN, LOCATORS, PAGES
 from plait.schemas.manifest import Manifest
 from plait.schemas.version import plait_version
 
@@ -45,6 +46,7 @@ class Beginning:
         edits: whether rules on lines, nodes and images are applied again.
         locators: a unit for each retained file of locators, where archives are at hand.
         drops: a unit for each file of the ledger's drops, where pictures come from shards.
+        policies: a unit for each file of what the corpus knows of sites' rules.
     """
 
     shards: Sequence[Unit]
@@ -53,6 +55,7 @@ class Beginning:
     edits: bool = True
     locators: Sequence[Unit] = ()
     drops: Sequence[Unit] = ()
+    policies: Sequence[Unit] = ()
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,12 @@ class RefilterPlan:
             edits=again,
             locators=self._files(store, LOCATORS) if self.archives else (),
             drops=self._files(store, self.manifest.lists.drops) if self.has_pages and not self.archives else (),
+            policies=self._units(store, self._policies(store)),
         )
+
+    def _policies(self, store: Store) -> list[str]:
+        known = known_files(store, self.manifest.generation)
+        return sorted(path for path in known if path.startswith(f"{KNOWN}/policies-"))
 
     def _shards(self, store: Store) -> list[Unit]:
         with store.open_read(self.manifest.lists.shards) as file:
@@ -122,8 +130,11 @@ class RefilterPlan:
         ]
 
     def _files(self, store: Store, folder: str) -> list[Unit]:
+        return self._units(store, store.list(folder))
+
+    def _units(self, store: Store, paths: Sequence[str]) -> list[Unit]:
         units = []
-        for path in store.list(folder):
+        for path in paths:
             table = path.rpartition("/")[2].partition("-")[0]
             payload: dict[str, Json] = {"corpus": self.corpus, "path": path, "table": table}
             units.append(Unit((store.sha256(path),), path, payload))

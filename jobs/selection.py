@@ -15,7 +15,7 @@ from plait.pipeline.read.inputs import Archive, expand
 from plait.schemas.errors import ConfigError
 from plait.schemas.ids import text_key
 
-CRAWL = re.compile(r"cc://(CC-MAIN-[0-9A-Za-z-]+|CC-NEWS/\d{4}/\d{2})/?")
+CRAWL = re.compile(r"cc://(CC-MAIN-[0-9A-Za-z-]+|CC-NEWS/\d{4}/\d{2})(?:/(robotstxt))?/?")
 COMMON_CRAWL = "https://data.commoncrawl.org/"  # $PLAIT_COMMON_CRAWL names another place, such as s3://commoncrawl
 ASK = 64  # archives asked for their size at once
 
@@ -28,7 +28,8 @@ class Selection:
     of a larger one.
 
     Attributes:
-        inputs: files, globs, folders, URLs, ``cc://CC-MAIN-2026-43`` for a crawl of Common Crawl.
+        inputs: files, globs, folders, URLs, ``cc://CC-MAIN-2026-43`` for a crawl of Common Crawl,
+            ``cc://CC-MAIN-2026-43/robotstxt`` for its robots.txt files.
         limit: archives at most, or records of an index.
         sample: share of the archives or records, above 0 and at most 1.
         records: index whose records are taken, instead of whole archives; without inputs its filenames are Common
@@ -71,12 +72,14 @@ class Selection:
         self._check()
         crawls = [text for text in self.inputs if text.startswith("cc://")]
         others = [text for text in self.inputs if not text.startswith("cc://")]
-        urls = {url.rsplit("/", 1)[-1]: url for crawl in crawls for url in crawl_urls(crawl)}
+        # A crawl's pages and its robots.txt files lie under the same names, in different folders.
+        distinct = dict.fromkeys(url for crawl in crawls for url in crawl_urls(crawl))
+        urls = [(url.rsplit("/", 1)[-1], url) for url in distinct]
         known = expand(others) if others or not crawls else []
-        taken = set(self._taken([*(archive.name for archive in known), *urls]))
+        taken = set(self._taken([*(archive.name for archive in known), *(name for name, _ in urls)]))
         found = [archive for archive in known if archive.name in taken]
         with ThreadPoolExecutor(ASK) as pool:
-            asked = [[url] for name, url in urls.items() if name in taken]
+            asked = [[url] for name, url in urls if name in taken]
             found += [archive for archives in pool.map(expand, asked) for archive in archives]
         return sorted(found, key=lambda archive: (archive.name, archive.id))
 
@@ -103,7 +106,8 @@ def crawl_urls(crawl: str) -> list[str]:
     """URLs of a crawl's WARC files, from its path listing.
 
     Args:
-        crawl: ``cc://CC-MAIN-2026-43``; ``cc://CC-NEWS/2026/10`` for a month of the news crawl.
+        crawl: ``cc://CC-MAIN-2026-43``; ``cc://CC-MAIN-2026-43/robotstxt`` for its robots.txt files;
+            ``cc://CC-NEWS/2026/10`` for a month of the news crawl.
 
     Raises:
         ConfigError: no such crawl, or its listing does not answer.
@@ -114,7 +118,7 @@ def crawl_urls(crawl: str) -> list[str]:
     if match is None:
         raise ConfigError(f"{crawl!r} names no crawl: write cc://CC-MAIN-2026-43")
     base = _crawl_base()
-    listing = f"{base}/crawl-data/{match[1]}/warc.paths.gz"
+    listing = f"{base}/crawl-data/{match[1]}/{match[2] or 'warc'}.paths.gz"
     try:
         with fsspec.open(listing, "rb") as file:
             paths = gzip.decompress(file.read()).decode().split()

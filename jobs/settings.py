@@ -9,7 +9,7 @@ from pathlib import Path
 
 from plait.filters.clip_settings import Clip
 from plait.filters.recipe import Recipe
-from plait.filters.sections import Dedup, Images
+from plait.filters.sections import Consent, Dedup, Images
 from plait.jobs.context import Context
 from plait.jobs.work import Json, Unit
 from plait.pipeline.extract import ExtractOptions
@@ -29,7 +29,7 @@ def recipe_param(recipe: Recipe, *, stage: str) -> Json:
     rules = tuple(rule for rule in recipe.rules if rule.stage == stage)
     dedup = Dedup(node_similarity=recipe.dedup.node_similarity) if stage == "text" else Dedup()
     cut = recipe.model_copy(
-        update={"rules": rules, "description": "", "name": "", "dedup": dedup}
+        update={"rules": rules, "description": "", "name": "", "dedup": dedup, "consent": Consent()}
         | ({"images": Images()} if stage == "text" else {})
         | ({} if stage == "assemble" else {"clip": Clip()})
     )

@@ -101,6 +101,7 @@ def locate(stream: Stream, absent: str = ABSENT) -> Stream:
     """
     key: int | None = None
     url, reason, before = "", absent, 0
+    refused: str | None = None
     known: list[Row] = []
     out: list[Row] = []
     for batch in stream:
@@ -109,7 +110,7 @@ def locate(stream: Stream, absent: str = ABSENT) -> Stream:
         )
         for row in flat.to_pylist():
             if row["key"] != key:
-                key, known, url, reason, before = row["key"], [], "", absent, 0
+                key, known, url, reason, before, refused = row["key"], [], "", absent, 0, None
             if row["side"] == 0:
                 if row["kind"] == "counted":
                     before += int(row["offset"] or 0)
@@ -120,11 +121,16 @@ def locate(stream: Stream, absent: str = ABSENT) -> Stream:
                     continue
                 if row["kind"] == "dropped":
                     reason = str(row["digest"])
+                elif row["kind"] == "refused" and row["captured"] is None:
+                    refused = str(row["digest"])
                 elif len(known) < CANDIDATES:
                     known.append(row)
                 continue
             same = canonical_url(row["image_url"]) == url
-            found = _occurrence(row, nearest(known if same else [], row["captured"]), reason if same else absent)
+            if same and refused is not None:
+                found = _occurrence(row, None, refused)
+            else:
+                found = _occurrence(row, nearest(known if same else [], row["captured"]), reason if same else absent)
             out.append(found | {"url_before": before})
             if len(out) == BATCH_ROWS:
                 yield _located(out)
@@ -156,6 +162,8 @@ def _occurrence(row: Row, found: Row | None, reason: str) -> Row:
         return located | {"reason": reason}
     if found["kind"] == "opted_out":
         return located | {"reason": "opted_out"}
+    if found["kind"] == "refused":
+        return located | {"reason": found["digest"]}
     inline = found["kind"] == "inline"
     return located | {
         "archive_id": found["archive_id"],

@@ -59,7 +59,8 @@ def visit_key(url: str, captured: int) -> int:
     return text_key(f"visit:{canonical_url(url)}@{captured // 1_000_000}")
 
 
-def _rows(batch: pa.RecordBatch) -> list[Row]:
+def rows_of(batch: pa.RecordBatch) -> list[Row]:
+    """Rows of a batch with times as integers (microseconds)."""
     place = batch.schema.get_field_index("captured")
     rows: list[Row] = batch.set_column(place, "captured", batch.column("captured").cast(pa.int64())).to_pylist()
     return rows
@@ -86,7 +87,7 @@ def answered(stream: Stream) -> Iterator[tuple[list[Row], list[Row], list[Row]]]
         locators: list[Row] = []
         pages: list[Row] = []
         lost: list[Row] = []
-        for row in _rows(batch):
+        for row in rows_of(batch):
             if row["key"] != key:
                 key, known = row["key"], []  # type: ignore[assignment]
             if row["side"] == 0:
@@ -119,24 +120,31 @@ HOP_ORDER = ("key", "side", "captured", "digest", "archive_id", "offset", "image
 
 
 def hop(stream: Stream) -> Iterator[tuple[list[Row], list[Row]]]:
-    """`HOP_IN` sorted by `HOP_ORDER` → locators of redirected URLs, and redirects that lead to redirects."""
+    """`HOP_IN` sorted by `HOP_ORDER` → locators of redirected URLs, and redirects that lead to redirects.
+
+    What leads to a URL that its site's rules forbid is refused for the same reason.
+    """
     key: int | None = None
     payloads: list[Row] = []
     hops: list[Row] = []
+    refused: Row | None = None
     for batch in stream:
         locators: list[Row] = []
         further: list[Row] = []
-        for row in _rows(batch):
+        for row in rows_of(batch):
             if row["key"] != key:
-                key, payloads, hops = row["key"], [], []  # type: ignore[assignment]
+                key, payloads, hops, refused = row["key"], [], [], None  # type: ignore[assignment]
             if row["side"] == 0:
+                if row["kind"] == "refused":
+                    refused = row
+                    continue
                 known = hops if row["kind"] == "redirect" else payloads
                 if len(known) < CANDIDATES:
                     known.append(row)
                 continue
             source = str(row["image_url"])
             own = {"image_url": source, "captured": row["captured"]}
-            found = nearest(payloads, row["captured"])
+            found = refused or nearest(payloads, row["captured"])
             if found is not None:
                 locators.append({**found, **own, "key": image_key(source)})
                 continue

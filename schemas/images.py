@@ -29,10 +29,10 @@ LOCATOR = pa.schema(
         pa.field("length", pa.int64(), nullable=False),
         pa.field(
             "kind", pa.string(), nullable=False
-        ),  # "payload", "revisit", "redirect", "inline", "opted_out", "dropped", "counted"
+        ),  # "payload", "revisit", "redirect", "inline", "opted_out", "refused", "dropped", "counted"
         pa.field(
             "digest", pa.string()
-        ),  # payload digest as the archive states it ("sha1:…"), or ours; dropped: the reason
+        ),  # payload digest as the archive states it ("sha1:…"), or ours; refused and dropped: the reason
         pa.field("target", pa.string()),  # redirect: URL it leads to; revisit: URL it refers to
         pa.field("target_captured", TIME),  # revisit: time it refers to
     ]

@@ -17,6 +17,8 @@ REASONS: dict[str, str] = {
     "not_html": "the payload is neither HTML nor an image",
     "revisit_unresolved": "a revisit whose payload is in none of the archives",
     "opted_out": "robots meta, X-Robots-Tag or a TDM reservation asks not to be used",
+    "robots_disallowed": "a robots.txt in the archives disallows the page or the image",
+    "robots_unavailable": "of the host's robots.txt the archives hold nothing but errors of its server",
     # extract
     "too_many_nodes": "the parsed page has more elements than the limit",
     "too_deep": "the parsed page nests deeper than the limit",

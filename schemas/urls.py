@@ -8,6 +8,8 @@ from urllib.parse import unquote_to_bytes, urlsplit, urlunsplit
 
 import tldextract
 
+_SITE_FILE = {"robots.txt": "robots.txt", ".well-known/tdmrep.json": "tdmrep.json"}
+_SITE_FILES = ("/robots.txt", "/.well-known/tdmrep.json")
 _DEFAULT_PORT = {"http": ":80", "https": ":443"}
 _TRACKING = re.compile(r"^(utm_[a-z]+|gclid|fbclid|msclkid|mc_cid|mc_eid|yclid|igshid)=", re.IGNORECASE)
 _SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,;=:@/?")
@@ -86,6 +88,23 @@ def host_of(url: str) -> str:
         return (urlsplit(canonical_url(url)).hostname or "").rstrip(".")
     except ValueError:
         return ""
+
+
+def origin_of(url: str) -> str:
+    """Scheme, host and port of a web URL, which a robots.txt speaks for (RFC 9309, 2.3); "" for any other."""
+    try:
+        parts = urlsplit(canonical_url(url))
+    except ValueError:
+        return ""
+    return f"{parts.scheme}://{parts.netloc}" if parts.scheme in _DEFAULT_PORT and parts.netloc else ""
+
+
+def site_file(url: str) -> str | None:
+    """Which of the files in which a site states its rules a URL names: "robots.txt", "tdmrep.json" or none."""
+    if not url.endswith(_SITE_FILES) or not url[:8].lower().startswith(("http://", "https://")):
+        return None
+    path = url.partition("://")[2].partition("/")[2]
+    return _SITE_FILE.get(path)
 
 
 def unquoted(url: str) -> str:

@@ -10,9 +10,12 @@ from plait.jobs.context import Context
 from plait.jobs.units.clusters import LEADER
 from plait.jobs.units.images import IMAGE
 from plait.jobs.work import Unit
+from plait.pipeline.policies import POLICY
 from plait.schemas.images import LOCATOR
 
-KNOWN_TABLES = {"keys": KEYS, "leaders": LEADER, "pictures": IMAGE, "paragraphs": PARAGRAPH, "urls": LOCATOR}
+KNOWN_TABLES = {
+    "keys": KEYS, "leaders": LEADER, "pictures": IMAGE, "paragraphs": PARAGRAPH, "urls": LOCATOR, "policies": POLICY,
+}  # fmt: skip
 
 
 def reopen_known(unit: Unit, ctx: Context) -> None:

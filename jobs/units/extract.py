@@ -24,6 +24,7 @@ from plait.pipeline import consent
 from plait.pipeline.extract import Node, Page, extract_html
 from plait.pipeline.occurrences import image_key
 from plait.pipeline.pages import Capture, pages_batch
+from plait.pipeline.policies import POLICY, policy_rows
 from plait.pipeline.read.archive import read_archive, read_payload
 from plait.pipeline.read.inputs import Archive
 from plait.pipeline.read.picked import read_picked
@@ -99,6 +100,8 @@ class _Unit:
         self.hops = _Rows(ctx, stack, "hops", LOCATOR)
         self.answers = _Rows(ctx, stack, "answers", ANSWER)
         self.revisits = _Rows(ctx, stack, "revisits", ANSWER)
+        self.policies = _Rows(ctx, stack, "policies", POLICY)
+        self.moved_policies = _Rows(ctx, stack, "moved_policies", POLICY)
 
     def lost(self, loss: Loss, archive: Archive) -> None:
         """A record that could not be read."""
@@ -113,6 +116,8 @@ class _Unit:
             self._redirect(record, archive)
         elif record.kind == "revisit":
             self._revisit(record, archive)
+        elif record.kind == "policy":
+            self._policy(record, archive)
         else:
             self._answer(record, archive)
             if record.kind == "image":
@@ -138,6 +143,13 @@ class _Unit:
         row = self._locator(record, archive, "redirect")
         self.hops.add(row)
         self.redirects.add({**row, "key": image_key(record.target)})
+
+    def _policy(self, record: Record, archive: Archive) -> None:
+        rows, moved = policy_rows(record, archive.id)
+        for row in rows:
+            self.policies.add(row)
+        if moved is not None:
+            self.moved_policies.add(moved)
 
     def _answer_row(self, record: Record, archive: Archive, key: int, side: int) -> Row:
         return {

@@ -8,11 +8,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from protego import Protego
 from yarl import URL
 
 from plait.pipeline.fetch.answers import Refusal
-from plait.pipeline.fetch.policy import FetchPolicy
-from plait.pipeline.fetch.rules import TDMREP_BYTES, SiteRules, parse_robots, parse_tdmrep
+from plait.pipeline.fetch.policy import PRODUCT, FetchPolicy
+from plait.pipeline.fetch.rules import TDMREP_BYTES, Reservation, is_reserved, parse_robots, parse_tdmrep
 
 HELD_BYTES = 32 << 20  # of the files that held rules were read from
 HELD_ORIGINS = 20_000
@@ -30,6 +31,39 @@ class Small:
 
 Get: TypeAlias = Callable[[URL, int, int], Awaitable[Small]]
 """(url, bytes at most, redirects at most) → the file; `Refusal` where no server answers."""
+
+
+@dataclass
+class SiteRules:
+    """What one origin asks.
+
+    Attributes:
+        robots: its robots.txt; None allows everything (there is none).
+        reservations: of its tdmrep.json; None as long as it was not asked for.
+        size: bytes that they were read from.
+        expires: when they must be asked for again, by the event loop's clock.
+    """
+
+    robots: Protego | None
+    reservations: tuple[Reservation, ...] | None = None
+    size: int = 0
+    expires: float = 0.0
+
+    def crawl_delay(self) -> float:
+        """Seconds between requests that robots.txt asks for."""
+        if self.robots is None:
+            return 0.0
+        return float(self.robots.crawl_delay(PRODUCT) or 0.0)
+
+    def check_robots(self, url: str) -> None:
+        """Raises `Refusal` where robots.txt disallows a URL."""
+        if self.robots is not None and not self.robots.can_fetch(url, PRODUCT):
+            raise Refusal("fetch_robots", "robots.txt disallows it")
+
+    def check_reservations(self, path: str) -> None:
+        """Raises `Refusal` where tdmrep.json reserves a path."""
+        if self.reservations and is_reserved(self.reservations, path):
+            raise Refusal("opted_out", "tdmrep.json")
 
 
 class Origins:

@@ -12,6 +12,9 @@ from plait.schemas.version import plait_version
 PRODUCT = "plait"
 """The product token that robots.txt groups name."""
 
+ROBOTS_BYTES = 512 << 10
+"""Bytes of a robots.txt that are read: RFC 9309 (2.5) wants at least 500 KiB."""
+
 _CONTACT = re.compile(r"(https?://[^\s()<>\"]{4,200}|[^\s()<>@\"]{1,64}@[^\s()<>@\"]+\.[^\s()<>@\"]+)")
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 
@@ -64,7 +67,7 @@ class FetchPolicy:
     dead_after: int = 8
     robots: bool = True
     signals: bool = True
-    robots_bytes: int = 512 << 10
+    robots_bytes: int = ROBOTS_BYTES
     robots_ttl_s: float = 86400.0
     crawl_delay_max_s: float = 30.0
     allow_networks: tuple[str, ...] = ()

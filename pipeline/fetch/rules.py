@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 
 from protego import Protego
 
-from plait.pipeline.fetch.answers import Refusal
 from plait.pipeline.fetch.policy import PRODUCT
 
 TDMREP_BYTES = 1 << 20
 TDMREP_RULES = 10_000
+_OTHER = "-"  # stands for every robot that is not us
+_AGENT = re.compile(r"\s*user(?:-|\s+)?agent(?:\s*:|\s)\s*([^#]*)", re.IGNORECASE)
 
 
 def parse_robots(body: bytes, limit: int) -> Protego:
@@ -19,7 +21,22 @@ def parse_robots(body: bytes, limit: int) -> Protego:
     text = body[:limit].decode("utf-8", "replace").removeprefix("\ufeff")
     if len(body) > limit:
         text = text.rpartition("\n")[0]  # half a line must not become another rule
-    return Protego.parse(text.replace("\x00", ""))
+    return Protego.parse("\n".join(map(_our_agents, text.replace("\x00", "").splitlines())))
+
+
+def _our_agents(line: str) -> str:
+    """A line of a robots.txt, the robots that it names as one if they are not us.
+
+    Protego keeps rules for each of them: ten thousand names over as many rules would be 10^8 rules.
+    """
+    found = _AGENT.match(line)
+    if found is None:
+        return line
+    name = found[1].strip().lower()
+    if not name or name == "*":
+        return line
+    name = name.replace("*", "")
+    return f"User-agent: {name if name and PRODUCT.startswith(name) else _OTHER}"
 
 
 @dataclass(frozen=True)
@@ -73,36 +90,3 @@ def is_reserved(rules: tuple[Reservation, ...], path: str) -> bool:
     """
     matching = [(len(rule.location), rule.reserved) for rule in rules if rule.matches(path)]
     return max(matching, default=(0, False))[1]
-
-
-@dataclass
-class SiteRules:
-    """What one origin asks.
-
-    Attributes:
-        robots: its robots.txt; None allows everything (there is none).
-        reservations: of its tdmrep.json; None as long as it was not asked for.
-        size: bytes that they were read from.
-        expires: when they must be asked for again, by the event loop's clock.
-    """
-
-    robots: Protego | None
-    reservations: tuple[Reservation, ...] | None = None
-    size: int = 0
-    expires: float = 0.0
-
-    def crawl_delay(self) -> float:
-        """Seconds between requests that robots.txt asks for."""
-        if self.robots is None:
-            return 0.0
-        return float(self.robots.crawl_delay(PRODUCT) or 0.0)
-
-    def check_robots(self, url: str) -> None:
-        """Raises `Refusal` where robots.txt disallows a URL."""
-        if self.robots is not None and not self.robots.can_fetch(url, PRODUCT):
-            raise Refusal("fetch_robots", "robots.txt disallows it")
-
-    def check_reservations(self, path: str) -> None:
-        """Raises `Refusal` where tdmrep.json reserves a path."""
-        if self.reservations and is_reserved(self.reservations, path):
-            raise Refusal("opted_out", "tdmrep.json")

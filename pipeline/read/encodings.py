@@ -34,7 +34,7 @@ class Body(NamedTuple):
     whole: bool = True
 
 
-def decode_body(stored: bytes, transfer: str, content: str, limit: int) -> Body:
+def decode_body(stored: bytes, transfer: str, content: str, limit: int, *, cut: bool = False) -> Body:
     """The body without its transfer and content encodings.
 
     Args:
@@ -42,24 +42,33 @@ def decode_body(stored: bytes, transfer: str, content: str, limit: int) -> Body:
         transfer: Transfer-Encoding header, "" for none.
         content: Content-Encoding header, "" for none; several are undone from the last to the first.
         limit: most bytes that may come out of any step.
+        cut: give the first bytes of a body above the limit, instead of none.
 
     Raises:
-        RecordError: ``record_too_large`` above the limit, ``decode_failed`` where damage hides the content.
+        RecordError: ``record_too_large`` above the limit unless it is cut, ``decode_failed`` where damage hides the
+            content.
     """
     body = Body(stored)
     if "chunked" in transfer.lower():
         body = dechunk(stored)
     for name in reversed(content.lower().split(",")):
-        step = inflate(body.data, name.strip(), limit)
+        step = inflate(body.data, name.strip(), limit, cut=cut)
         body = Body(step.data, body.whole and step.whole)
     if len(body.data) > limit:
-        raise too_large(len(body.data), limit)
+        return _over(body.data, limit, cut)
     return body
 
 
 def too_large(size: int, limit: int) -> RecordError:
     """The verdict on a payload of at least `size` bytes."""
     return RecordError("record_too_large", "decoded payload", value=float(size), threshold=float(limit))
+
+
+def _over(data: bytes, limit: int, cut: bool) -> Body:
+    """What there is of a body above the limit."""
+    if not cut:
+        raise too_large(len(data), limit)
+    return Body(data[:limit], whole=False)
 
 
 def dechunk(data: bytes) -> Body:
@@ -92,31 +101,31 @@ def dechunk(data: bytes) -> Body:
     return Body(b"".join(parts))
 
 
-def inflate(data: bytes, encoding: str, limit: int) -> Body:
+def inflate(data: bytes, encoding: str, limit: int, *, cut: bool = False) -> Body:
     """One content encoding undone: gzip, deflate, br, zstd; any other name leaves the data as it is."""
     if encoding in _NONE or not data:
         return Body(data)
     if encoding in ("gzip", "x-gzip"):
-        return _gunzip(data, limit) if data.startswith(_GZIP) else Body(data)
+        return _gunzip(data, limit, cut) if data.startswith(_GZIP) else Body(data)
     if encoding == "deflate":
-        return _undeflate(data, limit)
+        return _undeflate(data, limit, cut)
     if encoding in ("br", "brotli"):
-        return _unbrotli(data, limit)
+        return _unbrotli(data, limit, cut)
     if encoding == "zstd":
-        return _unzstd(data, limit) if data.startswith(_ZSTD) else Body(data)
+        return _unzstd(data, limit, cut) if data.startswith(_ZSTD) else Body(data)
     return Body(data)
 
 
-def gunzip_if_gzip(data: bytes, limit: int) -> Body:
+def gunzip_if_gzip(data: bytes, limit: int, *, cut: bool = False) -> Body:
     """The data inflated where it is gzip all the same, which no header announced."""
-    return _gunzip(data, limit) if data.startswith(_GZIP) else Body(data)
+    return _gunzip(data, limit, cut) if data.startswith(_GZIP) else Body(data)
 
 
 def _failed(encoding: str, error: Exception) -> RecordError:
     return RecordError("decode_failed", f"{encoding}: {error}")
 
 
-def _gunzip(data: bytes, limit: int) -> Body:
+def _gunzip(data: bytes, limit: int, cut: bool) -> Body:
     parts: list[bytes] = []
     size = 0
     while data.startswith(_GZIP):  # members one after another are one body
@@ -131,14 +140,14 @@ def _gunzip(data: bytes, limit: int) -> Body:
         parts.append(part)
         size += len(part)
         if size > limit:
-            raise too_large(size, limit)
+            return _over(b"".join(parts), limit, cut)
         if not engine.eof:
             return Body(b"".join(parts), whole=False)
         data = engine.unused_data
     return Body(b"".join(parts))
 
 
-def _undeflate(data: bytes, limit: int) -> Body:
+def _undeflate(data: bytes, limit: int, cut: bool) -> Body:
     # The standard means zlib, many servers send raw deflate, and some send neither.
     for window in (15, -15):
         engine = zlib.decompressobj(window)
@@ -147,7 +156,7 @@ def _undeflate(data: bytes, limit: int) -> Body:
         except zlib.error:
             continue
         if len(part) > limit:
-            raise too_large(len(part), limit)
+            return _over(part, limit, cut)
         if part or engine.eof:
             return Body(part, whole=engine.eof)
     if _plain(data):
@@ -155,7 +164,7 @@ def _undeflate(data: bytes, limit: int) -> Body:
     raise RecordError("decode_failed", "deflate: neither zlib nor raw deflate")
 
 
-def _unbrotli(data: bytes, limit: int) -> Body:
+def _unbrotli(data: bytes, limit: int, cut: bool) -> Body:
     engine = brotli.Decompressor()
     parts: list[bytes] = []
     size = 0
@@ -165,7 +174,7 @@ def _unbrotli(data: bytes, limit: int) -> Body:
             parts.append(part)
             size += len(part)
             if size > limit:
-                raise too_large(size, limit)
+                return _over(b"".join(parts), limit, cut)
             part = b"" if engine.is_finished() else engine.process(b"", output_buffer_limit=_PIECE)
     except brotli.error as error:  # brotli has no magic number: it fails on what is not brotli
         if _plain(data):
@@ -174,7 +183,7 @@ def _unbrotli(data: bytes, limit: int) -> Body:
     return Body(b"".join(parts), whole=engine.is_finished())
 
 
-def _unzstd(data: bytes, limit: int) -> Body:
+def _unzstd(data: bytes, limit: int, cut: bool) -> Body:
     from fastwarc.stream_io import ZstdReader
 
     reader = ZstdReader(io.BytesIO(data))
@@ -185,7 +194,7 @@ def _unzstd(data: bytes, limit: int) -> Body:
             parts.append(part)
             size += len(part)
             if size > limit:
-                raise too_large(size, limit)
+                return _over(b"".join(parts), limit, cut)
     except OSError as error:
         if parts:
             return Body(b"".join(parts), whole=False)

@@ -1,4 +1,4 @@
-"""From a record of an archive to a page, an image, a revisit, a redirect, a loss, or a count."""
+"""From a record of an archive to a page, an image, a revisit, a redirect, a site's rules, a loss, or a count."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from plait.pipeline.read.dates import archive_time, http_time
 from plait.pipeline.read.encodings import Body, decode_body, gunzip_if_gzip, too_large
 from plait.pipeline.read.framing import Frame
 from plait.pipeline.read.http_message import Head, clean_url, location_of, media_type, parse_head
-from plait.pipeline.read.records import Limits, Loss, Record
+from plait.pipeline.read.records import POLICY_BYTES, Limits, Loss, Record
 from plait.pipeline.read.sniff import SNIFF_BYTES, clearly_html, image_format, is_binary, looks_html, xhtml_root
 from plait.schemas.errors import RecordError
+from plait.schemas.urls import site_file
 
 _PIECE = 1 << 20
 # Bytes of a block read at first: an HTTP head and the start of the body. Most pages are smaller than the larger figure
@@ -66,6 +67,8 @@ def read_message(frame: Frame, limits: Limits, *, image_payloads: bool) -> Recor
 def _message(frame: Frame, url: str, limits: Limits, image_payloads: bool) -> Record | Loss | str:
     if not url:
         raise RecordError("record_malformed", "the record names no URL")
+    if site_file(url) is not None:
+        return _policy(frame, url, limits)
     if frame.kind == "revisit":
         return _revisit(frame, url, limits)
     block = _block(frame, url, limits)
@@ -177,11 +180,42 @@ def _base32(digest: bytes) -> str:
     return base64.b32encode(digest).decode("ascii")
 
 
-def _revisit(frame: Frame, url: str, limits: Limits) -> Record | Loss | str:
+def _policy(frame: Frame, url: str, limits: Limits) -> Record:
+    """A robots.txt or a tdmrep.json, whatever its type and status; of a body the beginning."""
+    block = _revisit_block(frame, url, limits) if frame.kind == "revisit" else _block(frame, url, limits)
+    if block is None:
+        raise RecordError("record_malformed", "no site has such a URL")
+    record = _record(frame, block)
+    record.kind = "policy"
+    if block.head is not None and record.status in _REDIRECTS:
+        record.target = location_of(block.head.headers, url)
+    elif frame.kind != "revisit" and 200 <= record.status < 300:
+        record.payload = _beginning(frame, block, record)
+    return record
+
+
+def _beginning(frame: Frame, block: _Block, record: Record) -> bytes:
+    """The first `POLICY_BYTES` of a decoded body; the record gets the digest of the whole where it states none."""
+    most = POLICY_BYTES * _STORED_FACTOR + _STORED_SLACK if block.encoded else POLICY_BYTES
+    stored = block.first + frame.take(max(most - len(block.first), 0))
+    if record.digest is None and frame.taken >= frame.size:
+        record.digest = "sha1:" + _base32(hashlib.sha1(stored, usedforsecurity=False).digest())
+    headers = block.head.headers if block.encoded and block.head is not None else {}
+    transfer, content = headers.get("transfer-encoding", ""), headers.get("content-encoding", "")
+    body = decode_body(stored, transfer, content, POLICY_BYTES, cut=True)
+    return gunzip_if_gzip(body.data, POLICY_BYTES, cut=True).data
+
+
+def _revisit_block(frame: Frame, url: str, limits: Limits) -> _Block:
     first = frame.take(min(_FIRST, limits.head_bytes))
     head = parse_head(first, whole=frame.taken >= frame.size) if first else None
     mime, charset = media_type(head.headers.get("content-type") if head else None)
-    block = _Block(url, _captured(frame, head), head, mime, charset, b"", False)
+    return _Block(url, _captured(frame, head), head, mime, charset, b"", False)
+
+
+def _revisit(frame: Frame, url: str, limits: Limits) -> Record | Loss | str:
+    block = _revisit_block(frame, url, limits)
+    head = block.head
     if head is not None and head.status in _REDIRECTS:
         return _redirect(frame, block, head)
     if head is not None and head.status not in (200, _NOT_MODIFIED):

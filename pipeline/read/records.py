@@ -1,4 +1,4 @@
-"""What reading an archive gives: pages, images, revisits, redirects, and what was lost on the way."""
+"""What reading an archive gives: pages, images, revisits, redirects, sites' rules, and what was lost on the way."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from typing import Literal
 
 MIB = 1 << 20
 
-Kind = Literal["page", "image", "revisit", "redirect"]
+Kind = Literal["page", "image", "revisit", "redirect", "policy"]
+
+POLICY_BYTES = (1 << 20) + 1
+"""Of a site's rules, read: what counts of them (512 KiB of a robots.txt, 1 MiB of a tdmrep.json), and a byte."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +40,11 @@ class Limits:
 
 @dataclass(slots=True)
 class Record:
-    """One record of an archive that is a page, an image, a revisit or a redirect.
+    """One record of an archive that is a page, an image, a revisit, a redirect or what a site asks of robots.
 
     Attributes:
-        kind: what it is; an image is called so by its declared type or by its first bytes.
+        kind: what it is; an image is called so by its declared type or by its first bytes, a policy (a robots.txt or a
+            tdmrep.json) by its URL, whatever its status.
         url: as the archive has it, without angle brackets and control characters, blanks as ``%20``.
         captured: microseconds since 1970 UTC.
         offset: where the record starts. Up to the archive's size it is a position in the archive; beyond, size plus a
@@ -49,11 +53,12 @@ class Record:
         status: HTTP status, 200 for records without an HTTP head.
         mime: media type in lower case without parameters, "" where none is stated.
         charset: of the Content-Type header; None where it says nothing.
-        payload: decoded from transfer and content encodings; None for revisits, redirects, and images not asked for.
+        payload: decoded from transfer and content encodings; None for revisits, redirects, and images not asked for; of
+            a policy the first `POLICY_BYTES`.
         sha256: of a page's payload, 32 bytes.
         digest: payload digest as the archive states it, ``sha1:`` in base 32; computed from the payload as stored
             where the archive has none; None where there is no payload.
-        target: redirect: URL that it leads to; revisit: URL that it refers to.
+        target: redirect, also of a policy: URL that it leads to; revisit: URL that it refers to.
         target_captured: revisit: time that it refers to.
         truncated: the payload is not all that the server sent.
         robots: X-Robots-Tag headers, joined by commas.
