@@ -187,13 +187,17 @@ def _care(manifest: Manifest) -> str:
         if masked
         else "Personal data in the text was **not** masked by this recipe."
     )
-    opted = sum(books.dropped.get("opted_out", 0) for books in manifest.funnel)
+    opted, disallowed, unknown = (
+        sum(books.dropped.get(reason, 0) for books in manifest.funnel)
+        for reason in ("opted_out", "robots_disallowed", "robots_unavailable")
+    )
     return f"""## Consent and safety
 
 The text and the pictures belong to those who made them; plait grants no rights to them. A page's licence is a column,
 as far as the page states one, to filter by. Pages whose robots rules or meta tags ask not to be used for training are
-left out as `opted_out`: {opted:,} here. {private} No automatic filter finds everything: look before you publish, and
-offer a way to have things removed."""
+left out as `opted_out`: {opted:,} here; so are pages and pictures that a robots.txt in the archives disallows or of
+which they hold only errors: {disallowed + unknown:,} here. {private} No automatic filter finds everything: look before
+you publish, and offer a way to have things removed."""
 
 
 def _table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
