@@ -55,6 +55,15 @@ class Stored:
     supersede: bool = field(default=False, kw_only=True)
 
 
+def list_by_archive(
+    stage: Stage, shuffle: Callable[[Shuffle], list[Receipt]], documents: Sequence[Output]
+) -> tuple[Listed, ...]:
+    """Documents (``archive_key``, ``doc_id``) as lists that are looked up archive by archive."""
+    by_archive = Shuffle(stage, (Source(tuple(documents)),), SURVIVOR, ("archive_key", "doc_id"), space=ARCHIVES)
+    parts = zip(by_archive.parts(), shuffle(by_archive), strict=True)
+    return tuple(Listed(file, low, high) for (low, high), done in parts for file in done.tables("survivors"))
+
+
 @dataclass(frozen=True)
 class DedupStages:
     """Deduplication of text.
@@ -126,10 +135,7 @@ class DedupStages:
 
     def list_survivors(self, keys: list[Output]) -> tuple[Listed, ...]:
         """Survivors of deduplication by archive: what readers of documents leave out before anything moves."""
-        stage = self.stage("survivors", "order:list_survivors")
-        shuffle = Shuffle(stage, (Source(tuple(keys)),), SURVIVOR, ("archive_key", "doc_id"), space=ARCHIVES)
-        parts = zip(shuffle.parts(), self.shuffle(shuffle), strict=True)
-        return tuple(Listed(file, low, high) for (low, high), done in parts for file in done.tables("survivors"))
+        return list_by_archive(self.stage("survivors", "order:list_survivors"), self.shuffle, keys)
 
     def without_paragraphs(self, ordered: list[Receipt], shards: int) -> list[Receipt]:
         """The shards' documents and occurrences without paragraphs that a site repeats, where the recipe asks."""

@@ -85,6 +85,7 @@ class Flow:
     inputs: pa.Table | None = None  # INPUT_LIST of the corpus that is filled
     picked: Picked | None = None  # records, where not all of the archives is taken
     receipts: dict[str, list[Receipt]] = field(default_factory=dict)
+    forbidden: tuple[Listed, ...] = ()  # pages that are not retained, for their sites forbid it
     shards: int = 0
     _features: list[Output] = field(default_factory=list)  # of pictures, by shard
     _said: list[Output] = field(default_factory=list)  # what the refiltered corpus holds of a model's scores
@@ -136,7 +137,7 @@ class Flow:
     def run(self) -> list[Receipt]:
         """All stages; the receipts of the shards."""
         extracted = self._extract()
-        sites = self._sites(tables(extracted, "policies"), tables(extracted, "moved_policies"))
+        sites = self._sites(extracted, tables(extracted, "policies"), tables(extracted, "moved_policies"))
         self.survivors = survivors = self._deduplication().dedup(sites.pages(tables(extracted, "keys")))
         if not survivors:
             return []
@@ -187,7 +188,7 @@ class Flow:
         retext = self._stage("retext", "refilter:retext", {**self._text_params(), "edits": again.edits})
         done = self._units(retext, units)
         reopen = self._stage("reopen_policies", "policies:reopen_policies")
-        sites = self._sites(tables(self._units(reopen, again.policies), "policies") if again.policies else [])
+        sites = self._sites(done, tables(self._units(reopen, again.policies), "policies") if again.policies else [])
         self.survivors = survivors = self._deduplication().dedup(sites.pages(tables(done, "keys")))
         if not survivors:
             return []
@@ -222,12 +223,13 @@ class Flow:
         sources = (Source(tuple(tables(done, "answers")), 0), Source(tuple(revisits), 1))
         resolved = self._shuffle(Shuffle(resolve, sources, ANSWER, ANSWER_ORDER))
         again = self._stage("extract_revisits", "extract:extract_revisits", params, guarded=True)
-        return [*done, *resolved, *self._units(again, by_archive(self.archives, resolved, "pages"))]
+        return [*done, *resolved, *self._units(again, by_archive(self.archives, resolved, "revisited"))]
 
-    def _sites(self, policies: list[Output], moved: Sequence[Output] = ()) -> PolicyStages:
+    def _sites(self, extracted: list[Receipt], policies: list[Output], moved: Sequence[Output] = ()) -> PolicyStages:
         """What sites ask of robots, from their captures in the archives and what earlier generations know."""
         stages = PolicyStages(self.recipe.consent, self._stage, self._units, self._shuffle)
         stages.choose(policies, moved, self.stored.policies)
+        self.forbidden = stages.not_retained(tables(extracted, "pages"))
         return stages
 
     def _deduplication(self) -> DedupStages:

@@ -30,17 +30,11 @@ _ON_PAGES: dict[str, Setting] = {
     "too_deep": lambda old, new: new.limits.page_depth <= old.limits.page_depth,
     "no_image": lambda old, new: new.extract.require_image or not old.extract.require_image,
 }
-_ON_SITES: dict[str, Setting] = {
-    "robots_disallowed": lambda old, new: new.consent.robots_txt or not old.consent.robots_txt,
-    "robots_unavailable": lambda old, new: new.consent.robots_txt or not old.consent.robots_txt,
-    "opted_out": lambda old, new: new.consent.tdmrep or not old.consent.tdmrep,
-}
 _ON_DOCUMENTS: dict[str, Setting] = {
     "duplicate_url": lambda old, new: new.dedup.url,
     "duplicate_text": lambda old, new: new.dedup.exact,
     "duplicate_image_set": lambda old, new: new.dedup.image_sets,
     "near_duplicate": lambda old, new: _near(old, new),
-    **_ON_SITES,
 }
 _ON_NODES: dict[str, Setting] = {
     "repeated_node": lambda old, new: _at_most(new.dedup.node_similarity, old.dedup.node_similarity),
@@ -55,7 +49,6 @@ _ON_IMAGES: dict[str, Setting] = {
         new.images.cap <= old.images.cap and new.images.hamming_radius >= old.images.hamming_radius
     ),
     "duplicate_in_document": lambda old, new: new.images.once_per_document,
-    **_ON_SITES,
 }
 
 

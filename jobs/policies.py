@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from plait.filters.sections import Consent
-from plait.jobs.dedup_stages import MakeStage
+from plait.jobs.dedup_stages import MakeStage, list_by_archive
 from plait.jobs.units import policies as units
-from plait.jobs.work import Json, Shuffle, Source, Stage, Unit, tables
+from plait.jobs.work import Json, Listed, Shuffle, Source, Stage, Unit, tables
 from plait.pipeline.fetch.origins import REDIRECTS
 from plait.pipeline.policies import POLICY_IN, POLICY_ORDER, ROBOTS, TDMREP
 from plait.schemas.receipts import Output, Receipt
@@ -77,6 +77,20 @@ class PolicyStages:
         sources = (Source(self.chosen, 0), Source(tuple(tables(sites, "sites")), 1))
         order = (*POLICY_ORDER, *units.PAGES_ORDER)
         return tables(self.shuffle(Shuffle(stage, sources, units.PAGES_IN, order)), "keys")
+
+    def not_retained(self, pages: list[Output]) -> tuple[Listed, ...]:
+        """Pages that their sites forbid, by archive, of those that would be retained (`PAGE`)."""
+        if not (pages and self.chosen and self._kinds):
+            return ()
+        listed = [Unit((o.sha256,), f"pages {n}", {"path": o.path}) for n, o in enumerate(pages)]
+        sites = self.run(self.stage("list_retained_sites", f"{RUNNERS}:list_retained_sites"), listed)
+        stage = self.stage("judge_retained", f"{RUNNERS}:judge_retained", {"kinds": self._kinds})
+        sources = (Source(self.chosen, 0), Source(tuple(tables(sites, "sites")), 1))
+        order = (*POLICY_ORDER, *units.PAGES_ORDER)
+        forbidden = tables(self.shuffle(Shuffle(stage, sources, units.RETAINED_IN, order)), "forbidden")
+        if not forbidden:
+            return ()
+        return list_by_archive(self.stage("list_forbidden", "order:list_survivors"), self.shuffle, forbidden)
 
     def refused(self, ordered: Sequence[Receipt], extracted: Sequence[Receipt]) -> list[Output]:
         """Locators that refuse the image URLs which their sites forbid, and targets of redirects.

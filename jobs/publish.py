@@ -15,10 +15,11 @@ import pyarrow.parquet as pq
 
 from plait.explorer.dropped import DroppedPictures, Occurrence
 from plait.jobs.flow import Flow
-from plait.jobs.purging import purge_locators, purge_retained
+from plait.jobs.purging import batches, purge_locators, purge_retained, rewrite
 from plait.jobs.runner import peak_rss
 from plait.jobs.store import Store
 from plait.jobs.suppression import load_suppression
+from plait.jobs.survivors import Survivors
 from plait.pipeline.fingerprint import Fingerprint
 from plait.pipeline.parquet_shard import Written
 from plait.pipeline.publish import ShardFile, corpus_files, recipe_record, shard_list
@@ -199,18 +200,29 @@ def copy_file(store: Store, path: str, target: str) -> None:
 def retain(store: Store, flow: Flow, receipts: Sequence[Receipt]) -> None:
     """Copy into the ledger what another recipe may begin with: pages, places of pictures, dropped documents.
 
-    What is suppressed is left out of it.
+    What is suppressed is left out of it, and so are pages that their sites' rules forbid.
     """
+    forbidden = Survivors(store, flow.forbidden)
     for receipt in receipts:
         if receipt.stage not in RETAINING:
             continue
         for table, folder in RETAINED.items():
             for number, output in enumerate(receipt.tables(table)):
-                copy_file(store, output.path, f"{folder}/{table}-{receipt.unit}-{number:05d}.parquet")
+                target = f"{folder}/{table}-{receipt.unit}-{number:05d}.parquet"
+                if flow.forbidden and folder in (PAGES, DOCUMENTS) and _lists_any(store, output.path, forbidden):
+                    rewrite(store, output.path, target, forbidden.leave)
+                else:
+                    copy_file(store, output.path, target)
     if flow.suppression is not None:
         listed = load_suppression(store, flow.suppression)
         purge_locators(store, listed)
         purge_retained(store, listed, set())
+
+
+def _lists_any(store: Store, path: str, listed: Survivors) -> bool:
+    """Whether any archive of a file's documents has a listed one."""
+    names = {name for batch in batches(store, path, ["archive_id"]) for name in batch.column(0).unique().to_pylist()}
+    return any(len(listed.of(name)) for name in sorted(filter(None, names)))
 
 
 def shard_files(shards: Sequence[Receipt]) -> list[ShardFile]:

@@ -86,10 +86,10 @@ def _bytes(value: str | bytes | None) -> bytes | None:
     return value if isinstance(value, bytes) else None
 
 
-def batches(store: Store, path: str) -> Iterator[pa.RecordBatch]:
-    """The rows of a Parquet file, `BATCH_ROWS` at a time."""
+def batches(store: Store, path: str, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """The rows of a Parquet file, `BATCH_ROWS` at a time; all columns, or those named."""
     with store.open_read(path) as file:
-        yield from pq.ParquetFile(file).iter_batches(BATCH_ROWS)
+        yield from pq.ParquetFile(file).iter_batches(BATCH_ROWS, columns=columns)
 
 
 def rewrite(store: Store, source: str, target: str, change: Callable[[pa.RecordBatch], pa.RecordBatch]) -> None:

@@ -109,12 +109,8 @@ class RefilterPlan:
             edits=again,
             locators=self._files(store, LOCATORS) if self.archives else (),
             drops=self._files(store, self.manifest.lists.drops) if self.has_pages and not self.archives else (),
-            policies=self._units(store, self._policies(store)),
+            policies=self._units(store, _policies(store, self.manifest)),
         )
-
-    def _policies(self, store: Store) -> list[str]:
-        known = known_files(store, self.manifest.generation)
-        return sorted(path for path in known if path.startswith(f"{KNOWN}/policies-"))
 
     def _shards(self, store: Store) -> list[Unit]:
         with store.open_read(self.manifest.lists.shards) as file:
@@ -141,6 +137,11 @@ class RefilterPlan:
         return units
 
 
+def _policies(store: Store, manifest: Manifest) -> list[str]:
+    """Files of what a corpus knows of sites' rules."""
+    return sorted(p for p in known_files(store, manifest.generation) if p.startswith(f"{KNOWN}/policies-"))
+
+
 def make_refilter(
     corpus: str, recipe: str | Recipe, *, archives: Sequence[str] = (), contamination: Sequence[str] = ()
 ) -> RefilterPlan:
@@ -162,6 +163,11 @@ def make_refilter(
     missing = tuple(f"{entry} ({unused})" if NEED in entry else entry for entry in missing)
     if old.mask_pii and not new.mask_pii:
         raise ConfigError(f"{corpus} holds text with personal data masked: the recipe must say mask_pii = true")
+    for name, held in old.consent:
+        if held and not getattr(new.consent, name) and _policies(store, manifest):
+            raise ConfigError(
+                f"{corpus} holds nothing that its sites' rules forbid: the recipe must say consent.{name} = true"
+            )
     if manifest.options.get("images") == "none":
         on_images = [rule.name for rule in new.rules if rule.stage == "assemble"]
         new = new.skipping(on_images)

@@ -48,9 +48,16 @@ class Survivors:
 
     def keep(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The rows of a batch (columns ``archive_id`` and ``doc_id``) whose documents are listed."""
+        return batch.filter(self._listed_in(batch))
+
+    def leave(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The rows of a batch (the same columns) whose documents are not listed."""
+        return batch.filter(pc.invert(self._listed_in(batch)))
+
+    def _listed_in(self, batch: pa.RecordBatch) -> pa.Array:
         archives, ids = batch.column("archive_id"), batch.column("doc_id").cast(pa.binary())
         kept = pa.nulls(batch.num_rows, pa.bool_()).fill_null(False)
         for archive_id in sorted(name for name in archives.unique().to_pylist() if name is not None):
             here = pc.equal(archives, archive_id).fill_null(False)
             kept = pc.or_(kept, pc.and_(here, pc.is_in(ids, self.of(archive_id))))
-        return batch.filter(kept)
+        return kept

@@ -84,8 +84,8 @@ def _empty_images(batch: pa.RecordBatch, given: dict[str, pa.Array]) -> pa.Recor
 
 
 def resolve_revisits(stream: Stream, unit: Unit, ctx: Context) -> None:
-    """Payloads and revisits → "locators" of revisited images, "pages" to be read again; unanswered ones are losses."""
-    with ctx.table("locators", LOCATOR) as locators, ctx.table("pages", RESOLVED_PAGE) as pages:
+    """Payloads and revisits → "locators" of revisited images, "revisited" pages to be read again, and losses."""
+    with ctx.table("locators", LOCATOR) as locators, ctx.table("revisited", RESOLVED_PAGE) as pages:
         for images, documents, lost in answered(stream):
             if images:
                 locators.write(batch_of(images, LOCATOR))

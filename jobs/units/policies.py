@@ -11,13 +11,14 @@ import pyarrow.parquet as pq
 from plait.dedup.keys import KEYS
 from plait.jobs.context import Context
 from plait.jobs.store import Store
+from plait.jobs.survivors import SURVIVOR
 from plait.jobs.units.streams import Stream, split
 from plait.jobs.work import Unit
 from plait.pipeline.occurrences import image_key
 from plait.pipeline.policies import POLICY, POLICY_IN, Verdict, choose, follow, judged
 from plait.pipeline.revisits import batch_of
 from plait.schemas.errors import UnitError
-from plait.schemas.ids import text_key
+from plait.schemas.ids import archive_key, text_key
 from plait.schemas.images import LOCATOR
 from plait.schemas.ledger import DROP
 from plait.schemas.urls import origin_of
@@ -29,10 +30,15 @@ _LOOSE = [field.with_nullable(True) for field in KEYS if field.name not in POLIC
 
 PAGE_SITE = pa.schema([*_SITE, *KEYS])
 """A document's keys with its origin."""
+RETAINED_SITE = pa.schema([*_SITE, KEYS.field("url"), *SURVIVOR])
+"""A page that is retained, with its origin."""
 URL_SITE = pa.schema([*_SITE, pa.field("url", pa.string(), nullable=False)])
 """A URL with its origin."""
 PAGES_IN = pa.schema([*_SITE, POLICY_IN.field("side"), *_CAPTURE, *_LOOSE])
 PAGES_ORDER = ("doc_id", "archive_key")
+RETAINED_IN = pa.schema(
+    [*_SITE, POLICY_IN.field("side"), *_CAPTURE, *[field.with_nullable(True) for field in list(RETAINED_SITE)[2:]]]
+)
 URLS_IN = pa.schema([*_SITE, POLICY_IN.field("side"), *_CAPTURE, URL_SITE.field("url").with_nullable(True)])
 
 
@@ -78,6 +84,26 @@ def list_page_sites(unit: Unit, ctx: Context) -> None:
     with ctx.store.open_read(str(unit.payload["path"])) as file, ctx.table("sites", PAGE_SITE) as table:
         for batch in pq.ParquetFile(file).iter_batches(BATCH_ROWS):
             table.write(_sited(batch, batch.column("url").to_pylist()))
+
+
+def list_retained_sites(unit: Unit, ctx: Context) -> None:
+    """A file of pages as they are retained → "sites"."""
+    with ctx.store.open_read(str(unit.payload["path"])) as file, ctx.table("sites", RETAINED_SITE) as table:
+        for batch in pq.ParquetFile(file).iter_batches(BATCH_ROWS, columns=["url", "doc_id", "archive_id"]):
+            archives = pa.array(
+                [archive_key(name or "0") for name in batch.column("archive_id").to_pylist()], pa.int64()
+            )
+            rows = pa.RecordBatch.from_arrays(
+                [archives, batch.column("doc_id"), batch.column("url")], names=["archive_key", "doc_id", "url"]
+            )
+            table.write(_sited(rows, batch.column("url").to_pylist()))
+
+
+def judge_retained(stream: Stream, unit: Unit, ctx: Context) -> None:
+    """Pages by site → "forbidden": those that must not be retained."""
+    with ctx.table("forbidden", SURVIVOR) as table:
+        for rows, verdicts in judged(stream, _kinds(ctx)):
+            table.write(rows.filter(pa.array([verdict is not None for verdict in verdicts])))
 
 
 def list_url_sites(unit: Unit, ctx: Context) -> None:

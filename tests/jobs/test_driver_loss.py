@@ -17,6 +17,7 @@ import pytest
 
 from plait.jobs import Options, audit, build
 from plait.jobs.store import Store
+from tests.archives import WarcBuilder
 from tests.jobs.clusters import Saboteur, ray_cluster, spark_cluster
 from tests.jobs.corpora import write_archives
 from tests.s3_proxy import BadS3, bad_s3
@@ -24,9 +25,9 @@ from tests.s3_proxy import BadS3, bad_s3
 pytestmark = [pytest.mark.heavy, pytest.mark.slow]
 SHARD_DOCS = 4
 # The driver is killed when a stage's first receipt is there, at one stage after the other.
-SOME = ("extract", "place")
+SOME = ("judge_pages", "place")
 MIDDLE = ("order",)
-MANY = ("extract", "dedup_url", "order", "acquire", "place")
+MANY = ("extract", "judge_pages", "dedup_url", "order", "acquire", "place")
 EVERY = 41  # requests to the object store between two faults
 SELDOM = 197  # in every run of the tests: some faults wait for seconds
 # Relational steps in several parts, though the archives are small; set in the program that is killed.
@@ -38,6 +39,9 @@ WHOLE_PARTS = "from plait.jobs.cli import main; main()"
 def archives(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("archives")
     write_archives(folder, archives=3, pages=3)
+    rules = WarcBuilder()
+    rules.response("http://site1.test/robots.txt", b"User-agent: *\nDisallow: /story/1", "text/plain")
+    rules.save(folder / "rules.warc.gz")
     return folder
 
 

@@ -21,6 +21,7 @@ from tests.jobs.corpora import article, prose
 PLAIN = "text/plain"
 SETTINGS = Options(images="urls", retain="all", shard_docs=4)
 RECIPE = 'name = "sites"\ndescription = "d"\nextends = "annotate"\nscores = "used"\n'  # few: the report draws each
+KEPT = ["http://late.test/3", "http://site.test/open", "http://site.test/open/5"]
 OFF = "\n[consent]\nrobots_txt = false\ntdmrep = false\n"
 
 
@@ -46,6 +47,8 @@ def archives(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     places = ("site.test/open", "site.test/private/1", "site.test/reserved/2", "late.test/3", "busy.test/4")
     for number, place in enumerate(places):
         pages.response(f"http://{place}", article(number, shown))
+    pages.revisit("http://site.test/open/5", article(4, shown))  # the page of a site of which nothing is known
+    pages.revisit("http://site.test/private/6", article(0, shown))
     for seed, name in enumerate(("yes.jpg", "no/a.jpg", "no/moved.jpg")):
         pages.response(f"http://cdn.test/{name}", picture(320, 240, seed), "image/jpeg")
     pages.redirect("http://moved.test/moved.jpg", "http://cdn.test/no/moved.jpg")
@@ -82,7 +85,7 @@ def _drops(corpus: Path, scope: str) -> dict[str, str]:
 
 def test_what_a_site_forbids_is_dropped_and_counted(corpus: Path) -> None:
     rows = _rows(corpus)
-    assert sorted(rows) == ["http://late.test/3", "http://site.test/open"]
+    assert sorted(rows) == KEPT
     for row in rows.values():
         infos = [info for info in row["image_info"] if info]  # type: ignore[attr-defined]
         assert [info["url"] for info in infos] == ["http://cdn.test/yes.jpg", "http://elsewhere.test/d.jpg"]
@@ -91,6 +94,7 @@ def test_what_a_site_forbids_is_dropped_and_counted(corpus: Path) -> None:
         "http://site.test/private/1": "robots_disallowed",
         "http://site.test/reserved/2": "opted_out",
         "http://busy.test/4": "robots_unavailable",
+        "http://site.test/private/6": "robots_disallowed",
     }
     assert _drops(corpus, "image") == {
         "http://cdn.test/no/a.jpg": "robots_disallowed",  # whose bytes the archive has
@@ -100,24 +104,29 @@ def test_what_a_site_forbids_is_dropped_and_counted(corpus: Path) -> None:
     }
     funnel = open_manifest(Store(str(corpus))).funnel
     [line] = [line for line in funnel if (line.stage, line.scope) == ("judge_pages", "document")]
-    assert line.dropped == {"opted_out": 1, "robots_disallowed": 1, "robots_unavailable": 1}
+    assert line.dropped == {"opted_out": 1, "robots_disallowed": 2, "robots_unavailable": 1}
     assert audit(str(corpus)).faults == ()
-    assert "or of which they hold only errors: 8 here" in " ".join((corpus / "README.md").read_text().split())
+    assert "or of which they hold only errors: 12 here" in " ".join((corpus / "README.md").read_text().split())
 
 
-def test_refilter_applies_the_same_rules_again_or_none(
+def test_what_a_site_forbids_is_not_retained(corpus: Path) -> None:
+    tables = [pq.read_table(path) for path in (corpus / "ledger/pages").iterdir()]
+    assert sorted(pa.concat_tables(tables)["url"].to_pylist()) == KEPT
+
+
+def test_a_recipe_can_pass_the_rules_over_and_refilter_obey_them(
     corpus: Path, archives: list[str], recipes: tuple[str, str], tmp_path: Path
 ) -> None:
-    before, (on, off) = open_manifest(Store(str(corpus))), recipes
-    again = refilter(str(corpus), str(tmp_path / "again"), recipe=on, workers=1)
-    assert again.fingerprint == before.fingerprint
-    assert _drops(tmp_path / "again", "document") == _drops(corpus, "document")
-    with pytest.raises(ConfigError, match="robots_disallowed"):
+    (on, off), free = recipes, str(tmp_path / "free")
+    done = build(archives, free, recipe=off, workers=1, options=SETTINGS)
+    assert done.totals.documents == 5  # the revisits repeat two of them
+    assert not any("robots" in reason for line in done.funnel for reason in line.dropped)
+    assert not any(line.stage == "judge_pages" for line in done.funnel)
+    obeyed = refilter(free, str(tmp_path / "obeyed"), recipe=on, archives=archives, workers=1)
+    assert obeyed.fingerprint == open_manifest(Store(str(corpus))).fingerprint
+    assert _drops(tmp_path / "obeyed", "document") == _drops(corpus, "document")
+    with pytest.raises(ConfigError, match=r"consent\.robots_txt = true"):
         refilter(str(corpus), str(tmp_path / "loose"), recipe=off, workers=1)
-    freed = refilter(str(corpus), str(tmp_path / "freed"), recipe=off, archives=archives, workers=1)
-    assert freed.totals.documents == 5
-    assert not any("robots" in reason for line in freed.funnel for reason in line.dropped)
-    assert not any(line.stage == "judge_pages" for line in freed.funnel)
 
 
 def test_rules_hold_for_later_crawls_until_newer_ones_come(corpus: Path, tmp_path: Path) -> None:
@@ -129,7 +138,7 @@ def test_rules_hold_for_later_crawls_until_newer_ones_come(corpus: Path, tmp_pat
         later.response(f"http://{place}", html(body), date="2024-07-01T00:00:00Z")
     later.response("http://late.test/robots.txt", b"User-agent: *\nDisallow: /", PLAIN, date="2024-08-01T00:00:00Z")
     append(str(out), [str(later.save(tmp_path / "later.warc.gz"))], workers=1)
-    assert sorted(_rows(out)) == ["http://late.test/3", "http://site.test/open", "http://site.test/open/8"]
+    assert sorted(_rows(out)) == [*KEPT, "http://site.test/open/8"]
     assert _drops(out, "document").items() >= {
         ("http://site.test/private/7", "robots_disallowed"), ("http://late.test/9", "robots_disallowed"),
     }  # fmt: skip

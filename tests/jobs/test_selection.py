@@ -68,5 +68,11 @@ def test_a_crawl_is_named_by_one_argument(s3: BadS3, monkeypatch: pytest.MonkeyP
     assert [archive.uri for archive in archives] == [f"s3://{s3.bucket}/{path}" for path in paths]
     assert all(archive.bytes > 0 for archive in archives)
     assert len(Selection(("cc://CC-MAIN-2026-43",), limit=2).archives()) == 2
+    rules = [path.replace("/warc/", "/robotstxt/") for path in paths]  # under the same names
+    store.put_new("crawl-data/CC-MAIN-2026-43/robotstxt.paths.gz", gzip.compress("\n".join(rules).encode()))
+    for path in rules:
+        store.put_new(path, gzip.compress(b"WARC/1.0\r\n" + path.encode()))
+    both = Selection(("cc://CC-MAIN-2026-43", "cc://CC-MAIN-2026-43/robotstxt")).archives()
+    assert {archive.uri for archive in both} == {f"s3://{s3.bucket}/{path}" for path in (*paths, *rules)}
     with pytest.raises(ConfigError, match="no listing"):
         Selection(("cc://CC-MAIN-2031-01",)).archives()

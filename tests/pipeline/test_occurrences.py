@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plait.pipeline.occurrences import LOCATE_IN, LOCATED, image_key, locate
-from plait.pipeline.revisits import batch_of
+from plait.pipeline.revisits import HOP_IN, batch_of, hop
 
 URL = "http://site.test/a.jpg"
 
@@ -30,7 +30,10 @@ def _node(captured: int, node: int = 0, url: str = URL) -> dict[str, object]:
 
 
 def _located(rows: list[dict[str, object]], cuts: tuple[int, ...] = ()) -> list[dict[str, object]]:
-    rows = sorted(rows, key=lambda row: (row["key"], row["side"], row["captured"], row.get("digest") or ""))
+    rows = sorted(
+        rows,
+        key=lambda row: (row["key"], row["side"], row["captured"] is None, row["captured"], row.get("digest") or ""),
+    )
     batch = batch_of(rows, LOCATE_IN)  # type: ignore[arg-type]
     edges = sorted({0, len(rows), *(min(cut, len(rows)) for cut in cuts)})
     batches = [batch.slice(low, high - low) for low, high in pairwise(edges)]
@@ -55,6 +58,38 @@ def test_no_capture_is_a_reason() -> None:
 
 def test_an_image_whose_answer_opted_out_is_not_used() -> None:
     assert [row["reason"] for row in _located([_locator(1, "a", kind="opted_out"), _node(1)])] == ["opted_out"]
+
+
+def _refused(captured: int | None) -> dict[str, object]:
+    return _locator(0, "robots_disallowed", kind="refused") | {"captured": captured}
+
+
+def test_a_url_that_its_site_forbids_is_refused_whatever_captures_there_are() -> None:
+    rows = _located([_locator(1, "a"), _refused(None), _node(1), _node(9, 1)])
+    assert [row["reason"] for row in rows] == ["robots_disallowed"] * 2
+    assert [row["offset"] for row in rows] == [None, None]
+    assert [row["reason"] for row in _located([_refused(None), _node(1)])] == ["robots_disallowed"]
+
+
+def test_a_redirect_to_what_a_site_forbids_is_a_capture_like_others() -> None:
+    rows = _located([_locator(1, "a", 7), _refused(100), _node(2), _node(99, 1)])
+    assert [(row["reason"], row["offset"]) for row in rows] == [(None, 7), ("robots_disallowed", None)]
+
+
+def test_what_leads_to_a_forbidden_url_is_refused() -> None:
+    here, there = "http://site.test/from.jpg", URL
+    known = [_locator(1, "a", url=there), _refused(None)]
+    leads = _locator(5, "b", 3, "redirect", here) | {"side": 1, "key": image_key(there), "target": there}
+    rows = sorted([*known, leads], key=lambda row: (row["side"], row["captured"] is None, row["captured"]))
+    ((found, further),) = hop(iter([batch_of(rows, HOP_IN)]))  # type: ignore[arg-type]
+    assert further == []
+    [row] = found
+    assert (row["key"], row["kind"], row["digest"], row["captured"]) == (
+        image_key(here),
+        "refused",
+        "robots_disallowed",
+        5,
+    )
 
 
 def test_spelling_of_a_url_does_not_matter() -> None:
