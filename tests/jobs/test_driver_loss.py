@@ -24,6 +24,7 @@ from tests.s3_proxy import BadS3, bad_s3
 
 pytestmark = [pytest.mark.heavy, pytest.mark.slow]
 SHARD_DOCS = 4
+RECIPE = str(Path(__file__).parent / "plain.toml")
 # The driver is killed when a stage's first receipt is there, at one stage after the other.
 SOME = ("judge_pages", "place")
 MIDDLE = ("order",)
@@ -49,7 +50,7 @@ def archives(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def expected(archives: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     out = tmp_path_factory.mktemp("local") / "out"
     settings = Options(shard_docs=SHARD_DOCS)
-    return build([str(archives)], str(out), recipe="annotate", options=settings, workers=2).fingerprint
+    return build([str(archives)], str(out), recipe=RECIPE, options=settings, workers=2).fingerprint
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +80,7 @@ def engines(s3: BadS3, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cal
 
 
 def _start(program: str, source: str, out: str, engine: Sequence[str]) -> subprocess.Popen[bytes]:
-    settings = ["--recipe", "annotate", "--shard-docs", str(SHARD_DOCS)]
+    settings = ["--recipe", RECIPE, "--shard-docs", str(SHARD_DOCS)]
     return subprocess.Popen(
         [sys.executable, "-c", program, "build", source, "--out", out, *settings, *engine],
         start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,

@@ -20,7 +20,7 @@ from tests.jobs.corpora import article, prose
 
 PLAIN = "text/plain"
 SETTINGS = Options(images="urls", retain="all", shard_docs=4)
-RECIPE = 'name = "sites"\ndescription = "d"\nextends = "annotate"\nscores = "used"\n'  # few: the report draws each
+RECIPE = Path(__file__).parent / "plain.toml"
 KEPT = ["http://late.test/3", "http://site.test/open", "http://site.test/open/5"]
 OFF = "\n[consent]\nrobots_txt = false\ntdmrep = false\n"
 
@@ -59,10 +59,9 @@ def archives(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 @pytest.fixture(scope="module")
 def recipes(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     """A recipe that obeys the rules of sites, as all do that say nothing of them, and one that does not."""
-    on, off = (tmp_path_factory.mktemp("recipe") / f"{name}.toml" for name in ("on", "off"))
-    on.write_text(RECIPE)
-    off.write_text(RECIPE + OFF)
-    return str(on), str(off)
+    off = tmp_path_factory.mktemp("recipe") / "off.toml"
+    off.write_text(RECIPE.read_text() + OFF)
+    return str(RECIPE), str(off)
 
 
 @pytest.fixture(scope="module")
