@@ -73,6 +73,9 @@ def expected(archives: list[Path], tmp_path_factory: pytest.TempPathFactory) -> 
     done = build(inputs, str(out), recipe=_recipe(archives), options=SETTINGS, workers=2)
     assert done.totals.documents >= 10
     assert done.totals.images >= 30
+    dropped = {(line.stage, line.scope): line.dropped for line in done.funnel}
+    assert dropped["judge_pages", "document"]["robots_disallowed"] > 0  # by robots.txt files of the real archives
+    assert dropped["assemble", "image"]["robots_disallowed"] > 0
     return done.fingerprint
 
 
