@@ -73,7 +73,9 @@ def fetch(project: str, into: Path) -> Path:
         else:
             if shutil.which("npm") is None:
                 raise FileNotFoundError(f"npm is not installed: put {archive.name} into {into}, or leave {project} out")
-            subprocess.run(["npm", "pack", "--silent", f"{project}@{version}"], cwd=into, check=True)
+            subprocess.run(
+                ["npm", "pack", "--silent", f"{project}@{version}"], cwd=into, check=True, stdout=subprocess.DEVNULL
+            )
     part = into / f"{project}.part"
     shutil.rmtree(part, ignore_errors=True)
     with tarfile.open(archive) as packed:
