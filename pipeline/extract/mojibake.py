@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from collections.abc import Callable
 
 import numpy as np
 
@@ -18,6 +19,7 @@ _BYTES = {
 }
 _THIRD = "".join(_BYTES) + "\x80-\xbf"
 _DASHES = "â€".encode()
+_FEW = 64  # places looked at one by one
 _SEQUENCE = re.compile(
     rf"[\xc2-\xdf][\x80-\x9f]|[\xe0-\xef](?:[\x80-\x9f][\x80-\xbf]|[\x80-\xbf][\x80-\x9f])|\xe2\u20ac[{_THIRD}]"
     r"|[\xf0-\xf4][\x80-\xbf]{3}"
@@ -59,15 +61,34 @@ def _beyond_ascii(text: str) -> list[tuple[int, int]]:
 
 
 def may_be_encoded_twice(html: bytes) -> bool:
-    """Does a page hold "â€" or a character from U+0080 to U+009F? Takes a tenth of the time of a pattern on bytes."""
+    """Does a page hold "â€" or a character from U+0080 to U+009F?
+
+    Their rarest bytes are asked for first, which costs next to nothing on most pages.
+    """
     if html.isascii():
         return False
+    control = _stands(html, b"\xc2", lambda at: b"\x80" <= html[at + 1 : at + 2] < b"\xa0")
+    dash = _stands(html, b"\x82", lambda at: html[at - 3 : at + 2] == _DASHES)
+    if control is not None and dash is not None:
+        return control or dash
     data = np.frombuffer(html, np.uint8)
     at = np.flatnonzero((data[:-1] & 0xFE) == 0xC2)
     lead, following = data[at], data[at + 1]
     if ((lead == 0xC2) & (following >= 0x80) & (following < 0xA0)).any():
         return True
     return bool(((lead == 0xC3) & (following == 0xA2)).any()) and _DASHES in html
+
+
+def _stands(html: bytes, byte: bytes, proves: Callable[[int], bool]) -> bool | None:
+    """Does a byte stand where it proves something? None if it stands in too many places to look at each."""
+    at = html.find(byte)
+    for _ in range(_FEW):
+        if at < 0:
+            return False
+        if proves(at):
+            return True
+        at = html.find(byte, at + 1)
+    return None
 
 
 def _byte_of(error: UnicodeError) -> tuple[bytes, int]:
