@@ -35,7 +35,7 @@ def encoded_once(html: bytes, text: str) -> str:
     """
     if not may_be_encoded_twice(html):
         return text
-    runs = _beyond_ascii(text)
+    runs = _runs_beyond_ascii(text)
     if not any(_SEQUENCE.search(text, first, end) for first, end in runs):
         return text
     whole = _decoded(text)
@@ -49,8 +49,8 @@ def encoded_once(html: bytes, text: str) -> str:
     return "".join((*parts, text[done:]))
 
 
-def _beyond_ascii(text: str) -> list[tuple[int, int]]:
-    """Where two or more characters beyond ASCII stand together; a pattern over all text takes five times as long."""
+def _runs_beyond_ascii(text: str) -> list[tuple[int, int]]:
+    """Where two or more characters beyond ASCII stand together: a pattern over all text is slower than these."""
     at = np.flatnonzero(np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32) >= 0x80)
     if not len(at):
         return []
@@ -101,7 +101,9 @@ def _byte_of(error: UnicodeError) -> tuple[bytes, int]:
     return byte, error.start + 1
 
 
-_WESTERN = "plait.western"  # the name of an error handler: a table for all characters takes ten times as long
+_WESTERN = (
+    "plait.western"  # an error handler: it is called where Latin-1 ends, a table would be asked of every character
+)
 codecs.register_error(_WESTERN, _byte_of)
 
 
