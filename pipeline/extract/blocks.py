@@ -14,7 +14,7 @@ from typing import IO
 import numpy as np
 import numpy.typing as npt
 
-from plait.pipeline.extract.completion import complete, drop_last_headings
+from plait.pipeline.extract.completion import add_title, complete, drop_last_headings
 from plait.pipeline.extract.features import features
 from plait.pipeline.extract.frame import Floats, Frame, frame
 from plait.pipeline.extract.network import Group, Network, block_groups
@@ -91,4 +91,5 @@ def choose(layout: Layout, title: str | None, model: BlockModel) -> tuple[npt.ND
     images = choose_images(layout, p, keep, f)
     if is_shell(layout, p, keep, images, f):
         return np.zeros(len(keep), np.bool_), np.zeros(len(images), np.bool_)
-    return drop_last_headings(layout, drop_repeats(layout, keep, f), images, f), images
+    keep = drop_repeats(layout, add_title(layout, keep, p), f)
+    return drop_last_headings(layout, keep, images, f), images

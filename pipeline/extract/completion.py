@@ -21,12 +21,15 @@ _GAP_WORDS = 8
 _GAP_LINKS = 0.5  # share of their characters that stand in links at most
 _GAP_LEAST = 0.15  # probability of each of them at least
 _TABLE_LEAST = 0.3  # mean probability of a table's words at least
+_LIST_LEAST = 0.2  # mean probability of a list's words at least
+_TITLE_LEAST = 0.2  # probability of the heading above the content at least
+_COLONS = (":", "\N{FULLWIDTH COLON}")  # what introduces a list, in the scripts that write one
 _SECTION_WORDS = 5  # that a heading's section has at least; a call to action has its button alone
 _POINTER_LINKS = 0.3  # share of a note's characters in links: above, it sends the reader elsewhere
 
 
 def complete(layout: Layout, keep: Flags, p: Floats, f: Frame) -> Flags:
-    """The chosen blocks with the short gaps, code and tables between them, without pointers to elsewhere.
+    """The chosen blocks with the short gaps, code, tables and announced lists between them, without pointers elsewhere.
 
     Args:
         layout: the page.
@@ -34,7 +37,8 @@ def complete(layout: Layout, keep: Flags, p: Floats, f: Frame) -> Flags:
         p: probability of each block.
         f: the page's shared arrays.
     """
-    return drop_pointers(layout, fill_tables(layout, fill_gaps(layout, keep, p, f), keep, p, f))
+    filled = fill_tables(layout, fill_gaps(layout, keep, p, f), keep, p, f)
+    return drop_pointers(layout, add_announced_lists(layout, filled, p, f))
 
 
 def fill_gaps(layout: Layout, keep: Flags, p: Floats, f: Frame) -> Flags:
@@ -77,6 +81,40 @@ def fill_tables(layout: Layout, out: Flags, keep: Flags, p: Floats, f: Frame) ->
         if not template[e]:
             filled[first:end] = True
     return filled
+
+
+def add_announced_lists(layout: Layout, keep: Flags, p: Floats, f: Frame) -> Flags:
+    """Keep whole lists between kept blocks of which the first ends in a colon ("In this lesson we'll cover:").
+
+    Their items are often links into the page, as a menu's are. Cross-validated on WCXB: boilerplate snippets absent
+    .9497 with and without, gold snippets present .9271 and .9274, word F1 the same.
+    """
+    out = keep
+    for e in [e for e, tag in enumerate(layout.e_tag) if tag in ("ul", "ol")]:
+        first, end = layout.e_first[e], layout.e_end[e]
+        if not 0 < first < end < len(keep) or not (keep[first - 1] and keep[end]) or keep[first:end].all():
+            continue
+        words = f.words[first:end]
+        if not layout.b_text[first - 1].endswith(_COLONS) or p[first:end] @ words < _LIST_LEAST * words.sum():
+            continue
+        if not template_elements(layout, f)[e]:
+            if out is keep:
+                out = keep.copy()
+            out[first:end] = True
+    return out
+
+
+def add_title(layout: Layout, keep: Flags, p: Floats) -> Flags:
+    """Keep an ``h1`` right above the first kept block: titles stand in the page's header as often as with their text.
+
+    Cross-validated on WCXB: gold snippets present .9274 to .9277, boilerplate snippets absent .9497 to .9495.
+    """
+    title = int(np.argmax(keep)) - 1
+    if title < 0 or layout.e_tag[layout.b_element[title]] != "h1" or p[title] < _TITLE_LEAST:
+        return keep
+    out = keep.copy()
+    out[title] = True
+    return out
 
 
 def drop_pointers(layout: Layout, keep: Flags) -> Flags:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from plait.pipeline.extract import vocabulary as voc
-from plait.pipeline.extract.completion import complete, drop_last_headings, template_elements
+from plait.pipeline.extract.completion import add_title, complete, drop_last_headings, template_elements
 from plait.pipeline.extract.features import (
     KINDS,
     kind_columns,
@@ -107,4 +107,5 @@ def choose(layout: Layout, title: str | None) -> tuple[npt.NDArray[np.bool_], np
     if images.any():
         apart = template_elements(layout, f, _APART)
         images &= ~np.array([apart[image.element] for image in layout.images], np.bool_)
-    return drop_last_headings(layout, drop_repeats(layout, keep, f), images, f), images
+    keep = drop_repeats(layout, add_title(layout, keep, p), f)
+    return drop_last_headings(layout, keep, images, f), images
