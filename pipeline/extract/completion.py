@@ -23,6 +23,7 @@ _GAP_LEAST = 0.15  # probability of each of them at least
 _TABLE_LEAST = 0.3  # mean probability of a table's words at least
 _LIST_LEAST = 0.2  # mean probability of a list's words at least
 _TITLE_LEAST = 0.2  # probability of the heading above the content at least
+_HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 _COLONS = (":", "\N{FULLWIDTH COLON}")  # what introduces a list, in the scripts that write one
 _SECTION_WORDS = 5  # that a heading's section has at least; a call to action has its button alone
 _POINTER_LINKS = 0.3  # share of a note's characters in links: above, it sends the reader elsewhere
@@ -105,12 +106,22 @@ def add_announced_lists(layout: Layout, keep: Flags, p: Floats, f: Frame) -> Fla
 
 
 def add_title(layout: Layout, keep: Flags, p: Floats) -> Flags:
-    """Keep an ``h1`` right above the first kept block: titles stand in the page's header as often as with their text.
+    """Keep the heading right above the first kept block that is an ``h1`` or ranks above all kept headings.
 
-    Cross-validated on WCXB: gold snippets present .9274 to .9277, boilerplate snippets absent .9497 to .9495.
+    A title stands in the page's header as often as with its text. Cross-validated on WCXB: gold snippets present .9274
+    to .9278, boilerplate snippets absent .9497 to .9495.
+
+    Args:
+        layout: the page.
+        keep: the chosen blocks.
+        p: probability of each block.
     """
     title = int(np.argmax(keep)) - 1
-    if title < 0 or layout.e_tag[layout.b_element[title]] != "h1" or p[title] < _TITLE_LEAST:
+    if title < 0 or p[title] < _TITLE_LEAST:
+        return keep
+    tags = [layout.e_tag[layout.b_element[block]] for block in np.flatnonzero(keep)]
+    rank = layout.e_tag[layout.b_element[title]]
+    if rank not in _HEADINGS or (rank != _HEADINGS[0] and any(tag in _HEADINGS and tag <= rank for tag in tags)):
         return keep
     out = keep.copy()
     out[title] = True

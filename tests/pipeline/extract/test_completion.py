@@ -47,11 +47,14 @@ def test_list_at_the_end_is_not_announced() -> None:
     assert complete(layout, keep, np.where(keep, 0.9, 0.4), f).tolist() == [True, True, False]
 
 
-@pytest.mark.parametrize(("tag", "likely", "kept"), [("h1", 0.3, True), ("h1", 0.1, False), ("p", 0.3, False)])
+@pytest.mark.parametrize(
+    ("tag", "likely", "kept"),
+    [("h1", 0.3, True), ("h1", 0.1, False), ("p", 0.3, False), ("h2", 0.3, True), ("h3", 0.3, False)],
+)
 def test_title_right_above_the_text_belongs_to_it(tag: str, likely: float, kept: bool) -> None:
-    layout, _ = page(f"<p>Home</p><{tag}>The harbour</{tag}><div>{STORY}{STORY}</div>")
+    layout, _ = page(f"<p>Home</p><{tag}>The harbour</{tag}><div>{STORY}<h3>Its story</h3>{STORY}</div>")
     keep = stories(layout)
-    assert add_title(layout, keep, np.where(keep, 0.9, likely)).tolist() == [False, kept, True, True]
+    assert add_title(layout, keep, np.where(keep, 0.9, likely)).tolist() == [False, kept, True, True, True]
 
 
 def test_title_apart_from_the_text_stays_out() -> None:
