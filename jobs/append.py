@@ -9,14 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from plait.filters.recipe import Recipe
-from plait.jobs.auditing import open_manifest, read_receipts, shard_receipts
+from plait.jobs.auditing import open_manifest, shard_receipts
 from plait.jobs.clip import ClipChoice, ClipPlan, same_model
 from plait.jobs.engines import EngineChoice, choice_of
 from plait.jobs.evaluation import kept_evaluation
-from plait.jobs.fetching import Fetching, FetchPlan, plan_fetch
+from plait.jobs.fetching import Fetching, FetchPlan, check_fetching, plan_fetch
 from plait.jobs.flow import Flow, Options
 from plait.jobs.listings import OptOutList, PictureLists, open_opt_out, picture_lists
 from plait.jobs.progress import Silent, Watcher
@@ -36,6 +35,7 @@ from plait.jobs.selection import Selection
 from plait.jobs.store import Store
 from plait.jobs.superseding import forget_superseded, known_files, superseded_documents, without_superseded
 from plait.jobs.suppression import SUPPRESSED, Suppression, keep_suppression, load_suppression
+from plait.jobs.wholeness import ledger_list, need_whole, read_receipts
 from plait.jobs.work import Unit
 from plait.pipeline.publish import corpus_files
 from plait.pipeline.read.inputs import Archive
@@ -86,18 +86,18 @@ def make_append(
     Raises:
         ConfigError: there is no corpus, or it has no signatures; some of the inputs are in it already; a setting is
             wrong.
-        CorpusError: its manifest is damaged.
+        CorpusError: its manifest is damaged, or files of it are missing.
     """
     store = Store(corpus)
     manifest = open_manifest(store)
     archives = (inputs if isinstance(inputs, Selection) else Selection(tuple(inputs))).archives()
-    with store.open_read(manifest.lists.inputs) as file:
-        known = set(pq.read_table(file, columns=["archive_id"]).column("archive_id").to_pylist())
+    known = set(ledger_list(store, manifest.lists.inputs, ["archive_id"]).column("archive_id").to_pylist())
     there = [archive for archive in archives if archive.id in known]
     if len(there) == len(archives):
         return None
     if there:
         raise ConfigError(f"{there[0].name} is in {corpus} already ({len(there)} of the inputs are): leave it out")
+    need_whole(store, manifest, known=True)
     if not any(path.startswith(f"{KNOWN}/keys-") for path in store.list(KNOWN)):
         raise ConfigError(f"{corpus} holds no signatures to compare with: only what plait build made can be added to")
     recipe, missing = missing_requirements(Recipe.model_validate_json(manifest.recipe.text))
@@ -105,6 +105,7 @@ def make_append(
         raise ConfigError(f"{corpus} was built with what is not here ({'; '.join(missing)}): supply it")
     held = manifest.options
     options = Options(str(held["images"]), manifest.formats, int(held["shard_docs"] or 1000), str(held["retain"]))
+    check_fetching(fetching)
     fetch = plan_fetch(fetching, recipe.limits.image_bytes) if options.images == "http" else None
     opt_out = open_opt_out(fetching.opt_out)
     model = None if options.images == "none" else same_model(recipe, clip or ClipChoice())
@@ -201,8 +202,7 @@ def _suppressed(store: Store) -> Suppression | None:
 
 
 def _next_shard(store: Store, manifest: Manifest) -> int:
-    with store.open_read(manifest.lists.shards) as file:
-        numbers = pq.read_table(file, columns=["shard"]).column("shard").to_pylist()
+    numbers = ledger_list(store, manifest.lists.shards, ["shard"]).column("shard").to_pylist()
     return max(numbers, default=-1) + 1
 
 
@@ -255,8 +255,7 @@ def _publish(store: Store, before: Manifest, flow: Flow, shards: Sequence[Receip
     keep_known(store, flow)
     if flow.options.retain == "all":
         retain(store, flow, made)
-    with store.open_read(before.lists.inputs) as file:
-        inputs = pa.concat_tables([pq.read_table(file), input_list(flow)]).sort_by("archive_id")
+    inputs = pa.concat_tables([ledger_list(store, before.lists.inputs), input_list(flow)]).sort_by("archive_id")
     manifest, written = renewed(
         store, before, flow.generation, receipts, shard_receipts([*held, *shards]), lists,
         verb="append", version=plait_version(), began=began,

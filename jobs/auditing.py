@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from plait.jobs.publish import funnel
 from plait.jobs.store import Store
+from plait.jobs.wholeness import ledger_faults, ledger_list
 from plait.pipeline.fingerprint import Fingerprint
 from plait.pipeline.webdataset_shard import read_webdataset_shard
 from plait.schemas.errors import ConfigError, CorpusError
@@ -92,6 +93,7 @@ def audit(corpus: str) -> Audit:
     _books(receipts, faults)
     _funnel(receipts, manifest, faults)
     _ledger(store, manifest, receipts, faults)
+    faults.extend(ledger_faults(store, manifest, receipts))
     fingerprint = _shards(store, manifest, receipts, faults)
     return Audit(tuple(faults), fingerprint.documents, fingerprint.images, fingerprint.hexdigest())
 
@@ -111,11 +113,6 @@ def _receipts(store: Store, manifest: Manifest, faults: list[str]) -> list[Recei
     elif total.hexdigest() != manifest.receipts.digest:
         faults.append("the receipts are not those that the manifest was made from (their digest differs)")
     return receipts
-
-
-def read_receipts(store: Store) -> list[Receipt]:
-    """The receipts that a corpus keeps, in the order of their names."""
-    return [Receipt.from_json(store.read(path)) for path in store.list(RECEIPTS)]
 
 
 def shard_receipts(receipts: Sequence[Receipt]) -> list[Receipt]:
@@ -294,9 +291,7 @@ def fingerprint_of(corpus: str) -> str:
     manifest = open_manifest(store)
     schema = shard_schema({name: pa.type_for_alias(kind) for name, kind in manifest.scores.items()})
     fingerprint = Fingerprint()
-    with store.open_read(manifest.lists.shards) as file:
-        shards = pq.read_table(file).to_pylist()
-    for shard, begins in _in_order(shards):
+    for shard, begins in _in_order(ledger_list(store, manifest.lists.shards).to_pylist()):
         if shard["format"] != manifest.formats[0]:
             continue
         if begins:

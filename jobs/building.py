@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -13,7 +14,7 @@ from plait.jobs.clip import ClipChoice, ClipPlan, plan_clip, without_paths
 from plait.jobs.engine import Engine
 from plait.jobs.engines import EngineChoice, choice_of
 from plait.jobs.evaluation import Evaluation, open_evaluation
-from plait.jobs.fetching import Fetching, FetchPlan, plan_fetch
+from plait.jobs.fetching import Fetching, FetchPlan, check_fetching, plan_fetch
 from plait.jobs.flow import Flow, Options
 from plait.jobs.listings import OptOutList, PictureLists, open_opt_out, picture_lists
 from plait.jobs.picking import Picked
@@ -34,6 +35,7 @@ FORMATS = ("parquet", "webdataset")
 RETAIN = ("kept", "all")
 IMAGE_SCORES = frozenset({"images", "image_nodes", "words_per_image"})  # rules on them have no meaning without images
 PLAN = "ledger/build.json"
+_ONE_SLASH = re.compile(r"([a-z][a-z0-9+.-]+):/(?!/)(.*)")  # s3:/bucket would be a folder named "s3:"
 BUILD_VERSION = 1  # raised when the same plan would give another corpus
 
 
@@ -119,6 +121,7 @@ def make_plan(
     clips = plan_clip(checked, device=clip.device, cache=clip.cache) if options.images != "none" else None
     checked = without_paths(checked, clips)
     fetching = fetching or Fetching()
+    check_fetching(fetching)
     fetch = plan_fetch(fetching, checked.limits.image_bytes) if options.images == "http" else None
     opt_out = open_opt_out(fetching.opt_out)
     chosen = inputs if isinstance(inputs, Selection) else Selection(tuple(inputs))
@@ -150,6 +153,9 @@ def claim(store: Store, plan: Remembered) -> Manifest | None:
     Raises:
         ConfigError: the folder belongs to another build, or to something else. Nothing in it is touched.
     """
+    if mistyped := _ONE_SLASH.match(store.root):
+        scheme, rest = mistyped.groups()
+        raise ConfigError(f"--out {store.root} is neither a path nor a URL: write {scheme}://{rest}")
     wanted = plan.to_json()
     try:
         found = store.read(PLAN).decode()

@@ -16,6 +16,7 @@ from plait.jobs.auditing import open_manifest
 from plait.jobs.comparing_pictures import PICTURE, Pictures, compare_pictures, picture_rows
 from plait.jobs.sorted_rows import connection, streamed
 from plait.jobs.store import Store
+from plait.jobs.wholeness import ledger_list
 from plait.schemas.errors import ConfigError, CorpusError
 from plait.schemas.manifest import Manifest
 
@@ -163,8 +164,7 @@ def compare(first: str, second: str, *, examples: int = 5) -> Comparison:
 
 
 def _shards(store: Store, manifest: Manifest) -> list[str]:
-    with store.open_read(manifest.lists.shards) as file:
-        shards = pq.read_table(file, columns=["format", "path"]).to_pylist()
+    shards = ledger_list(store, manifest.lists.shards, ["format", "path"]).to_pylist()
     if "parquet" not in manifest.formats:
         raise ConfigError(f"{store.root} has no Parquet shards to compare; build with --format parquet")
     return [shard["path"] for shard in shards if shard["format"] == "parquet"]

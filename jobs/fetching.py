@@ -9,7 +9,7 @@ from plait.jobs.context import Context
 from plait.jobs.listings import OptOutList, open_opt_out, opt_out_at
 from plait.jobs.work import Json, Unit
 from plait.pipeline.fetch.optout import OptOut
-from plait.pipeline.fetch.policy import LOOPBACK, FetchPolicy, check_policy
+from plait.pipeline.fetch.policy import LOOPBACK, FetchPolicy, check_limits, check_policy
 from plait.schemas.errors import UnitError
 
 DECISIVE = ("max_bytes", "max_redirects", "robots", "signals")
@@ -58,6 +58,15 @@ class FetchPlan:
         """Everything, for a unit."""
         policy: dict[str, Json] = {**asdict(self.policy), "allow_networks": list(self.policy.allow_networks)}
         return {"policy": policy, "opt_out": self.opt_out.path}
+
+
+def check_fetching(fetching: Fetching) -> None:
+    """Check the numbers that a user says about fetching, whether or not anything is to be fetched.
+
+    Raises:
+        ConfigError: one of them makes no sense.
+    """
+    check_limits(fetching.concurrency, fetching.host_concurrency, fetching.host_rate)
 
 
 def plan_fetch(fetching: Fetching, max_bytes: int) -> FetchPlan:

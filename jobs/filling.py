@@ -6,8 +6,6 @@ import json
 import time
 from dataclasses import asdict, dataclass
 
-import pyarrow.parquet as pq
-
 from plait.filters.recipe import Recipe
 from plait.jobs.auditing import open_manifest
 from plait.jobs.building import BUILD_VERSION, claim
@@ -22,6 +20,7 @@ from plait.jobs.publish import publish
 from plait.jobs.store import Store
 from plait.jobs.superseding import known_files
 from plait.jobs.suppression import SUPPRESSED, keep_suppression, load_suppression
+from plait.jobs.wholeness import ledger_list, need_whole
 from plait.jobs.work import Json, Unit
 from plait.schemas.errors import ConfigError
 from plait.schemas.ledger import KNOWN
@@ -61,8 +60,7 @@ class FillPlan:
     def units(self) -> list[Unit]:
         """One for each shard of the corpus."""
         store = Store(self.corpus)
-        with store.open_read(self.manifest.lists.shards) as file:
-            shards = pq.read_table(file, columns=["shard", "format", "path", "sha256"]).to_pylist()
+        shards = ledger_list(store, self.manifest.lists.shards, ["shard", "format", "path", "sha256"]).to_pylist()
         units = []
         for shard in shards:
             if shard["format"] == self.manifest.formats[0]:
@@ -76,7 +74,7 @@ def make_fill(corpus: str, fetching: Fetching, clip: ClipChoice | None = None) -
 
     Raises:
         ConfigError: there is no corpus, or not one of URLs; a setting is wrong.
-        CorpusError: its manifest is damaged.
+        CorpusError: its manifest is damaged, or files of it are missing.
     """
     manifest = open_manifest(Store(corpus))
     if manifest.options.get("images") != "urls":
@@ -84,6 +82,7 @@ def make_fill(corpus: str, fetching: Fetching, clip: ClipChoice | None = None) -
             f"{corpus} was built with --images {manifest.options.get('images')}: only a corpus built with "
             "--images urls has pictures to fetch"
         )
+    need_whole(Store(corpus), manifest)
     recipe = Recipe.model_validate_json(manifest.recipe.text)
     options = Options("http", manifest.formats, int(manifest.options.get("shard_docs") or 1000))
     clip = clip or ClipChoice()
@@ -141,8 +140,7 @@ def fill(
                 suppression=kept, lists=plan.lists.paths, clip=plan.clip,
             )  # fmt: skip
             shards = flow.refill(plan.units(), plan.manifest.scores)
-            with Store(corpus).open_read(plan.manifest.lists.inputs) as file:
-                flow.inputs = pq.read_table(file)
+            flow.inputs = ledger_list(Store(corpus), plan.manifest.lists.inputs)
             _keep_known(Store(corpus), plan, store)
             missing = plan.manifest.recipe.missing
             done = publish(store, flow, shards, missing=missing, version=plait_version(), began=began)

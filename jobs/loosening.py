@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 from plait.filters.recipe import Recipe
 from plait.filters.rules import Rule
 from plait.filters.strictness import at_least_as_strict, still_dropped
-from plait.jobs.auditing import read_receipts
 from plait.jobs.store import Store
+from plait.jobs.wholeness import read_receipts
 from plait.schemas.manifest import Manifest
 
 COLUMNS = ("stage", "scope", "reason", "value", "detail")

@@ -38,6 +38,14 @@ RETAINED = {
 }
 """Tables of `RETAINING` stages that ``retain = "all"`` keeps, and the folders where."""
 RETAINING = ("extract", "resolve_revisits", "extract_revisits", "retext", "reopen_locators")
+KNOWN_TABLES = {
+    "leaders": ("cluster_images", "leaders"),
+    "pictures": ("count_similar", "counts"),
+    "paragraphs": ("repeated_paragraphs", "counts"),
+    "urls": ("locate", "counts"),
+    "policies": ("choose_policies", "policies"),
+}
+"""What a later generation is deduplicated against, beside documents' keys: name -> stage and table."""
 READ = ("page", "image", "revisit", "redirect", "policy")  # kinds of records
 MOST_LICENCES = 100
 MOST_PLACED = 200  # files of image rows that the report looks through for pictures of its examples
@@ -178,12 +186,9 @@ def merge_tables(
 
 def keep_known(store: Store, flow: Flow) -> None:
     """Copy into the ledger what a later generation is deduplicated against: keys and signatures, clusters, counts."""
-    stages = {"leaders": ("cluster_images", "leaders"), "pictures": ("count_similar", "counts")}
-    stages |= {"paragraphs": ("repeated_paragraphs", "counts"), "urls": ("locate", "counts")}
-    stages |= {"policies": ("choose_policies", "policies")}
     known = {
         name: [output for receipt in flow.receipts.get(stage, []) for output in receipt.tables(table)]
-        for name, (stage, table) in stages.items()
+        for name, (stage, table) in KNOWN_TABLES.items()
     }
     for name, outputs in {"keys": flow.survivors, **known}.items():
         for number, output in enumerate(outputs):
@@ -203,20 +208,27 @@ def retain(store: Store, flow: Flow, receipts: Sequence[Receipt]) -> None:
     What is suppressed is left out of it, and so are pages that their sites' rules forbid.
     """
     forbidden = Survivors(store, flow.forbidden)
-    for receipt in receipts:
-        if receipt.stage not in RETAINING:
-            continue
-        for table, folder in RETAINED.items():
-            for number, output in enumerate(receipt.tables(table)):
-                target = f"{folder}/{table}-{receipt.unit}-{number:05d}.parquet"
-                if flow.forbidden and folder in (PAGES, DOCUMENTS) and _lists_any(store, output.path, forbidden):
-                    rewrite(store, output.path, target, forbidden.leave)
-                else:
-                    copy_file(store, output.path, target)
+    for target, output in retained_files(receipts).items():
+        of_pages = target.startswith((f"{PAGES}/", f"{DOCUMENTS}/"))
+        if flow.forbidden and of_pages and _lists_any(store, output.path, forbidden):
+            rewrite(store, output.path, target, forbidden.leave)
+        else:
+            copy_file(store, output.path, target)
     if flow.suppression is not None:
         listed = load_suppression(store, flow.suppression)
         purge_locators(store, listed)
         purge_retained(store, listed, set())
+
+
+def retained_files(receipts: Sequence[Receipt]) -> dict[str, Output]:
+    """Files in the ledger that ``retain = "all"`` keeps, and the outputs of which they are copies."""
+    return {
+        f"{folder}/{table}-{receipt.unit}-{number:05d}.parquet": output
+        for receipt in receipts
+        if receipt.stage in RETAINING
+        for table, folder in RETAINED.items()
+        for number, output in enumerate(receipt.tables(table))
+    }
 
 
 def _lists_any(store: Store, path: str, listed: Survivors) -> bool:

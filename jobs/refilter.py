@@ -7,8 +7,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-import pyarrow.parquet as pq
-
 from plait.filters.clip_scores import AESTHETIC_SCORE, IMAGE_SCORES, NEED
 from plait.filters.recipe import Recipe, load_recipe
 from plait.jobs.auditing import open_manifest
@@ -27,6 +25,7 @@ from plait.jobs.selection import Selection
 from plait.jobs.store import Store
 from plait.jobs.superseding import known_files
 from plait.jobs.suppression import SUPPRESSED, keep_suppression, load_suppression
+from plait.jobs.wholeness import ledger_list, need_whole
 from plait.jobs.work import Json, Unit
 from plait.pipeline.read.inputs import Archive
 from plait.schemas.errors import ConfigError
@@ -113,8 +112,7 @@ class RefilterPlan:
         )
 
     def _shards(self, store: Store) -> list[Unit]:
-        with store.open_read(self.manifest.lists.shards) as file:
-            shards = pq.read_table(file, columns=["shard", "format", "path", "sha256"]).to_pylist()
+        shards = ledger_list(store, self.manifest.lists.shards, ["shard", "format", "path", "sha256"]).to_pylist()
         return [
             Unit(
                 (shard["sha256"],),
@@ -149,10 +147,11 @@ def make_refilter(
 
     Raises:
         ConfigError: there is no corpus, a setting is wrong, or the recipe would bring back what was not retained.
-        CorpusError: the corpus' manifest is damaged.
+        CorpusError: the corpus' manifest is damaged, or files of it are missing.
     """
     store = Store(corpus)
     manifest = open_manifest(store)
+    need_whole(store, manifest, retained=True)
     old = Recipe.model_validate_json(manifest.recipe.text)
     asked = load_recipe(recipe) if isinstance(recipe, str) else recipe
     evaluation = open_evaluation([*asked.resources.evaluation_text, *contamination])
@@ -220,8 +219,7 @@ def _archives(store: Store, manifest: Manifest, inputs: Sequence[str]) -> tuple[
             f"{store.root} was built with --retain kept: only what its shards hold can be had; leave --archives out"
         )
     given = {archive.id: archive for archive in Selection(tuple(inputs)).archives()}
-    with store.open_read(manifest.lists.inputs) as file:
-        known = pq.read_table(file, columns=["archive_id", "archive"]).to_pylist()
+    known = ledger_list(store, manifest.lists.inputs, ["archive_id", "archive"]).to_pylist()
     absent = [row["archive"] for row in known if row["archive_id"] not in given]
     if absent:
         raise ConfigError(f"--archives lacks {len(absent)} of the corpus' archives, {absent[0]} among them")
@@ -295,8 +293,7 @@ def refilter(
                 running, watcher or Silent(), plan.recipe, plan.options, plan.archives, suppression=kept,
                 lists=plan.lists.paths, evaluation=evaluation, strict=store if strict else None, clip=plan.clip,
             )  # fmt: skip
-            with source.open_read(plan.manifest.lists.inputs) as file:
-                flow.inputs = pq.read_table(file)
+            flow.inputs = ledger_list(source, plan.manifest.lists.inputs)
             shards = flow.refilter(plan.beginning())
             done = publish(store, flow, shards, missing=plan.missing, version=plait_version(), began=began)
         store.remove("work")

@@ -176,6 +176,12 @@ class Store:
         fs, path = self._far(rel)
         return int(fs.size(path))
 
+    def unfinished(self) -> list[str]:
+        """Files of writers that were killed, or are writing now, relative to the store; an object store shows none."""
+        if self._remote is not None:
+            return []
+        return sorted(path.relative_to(self._folder).as_posix() for path in self._folder.rglob(".*.part"))
+
     def list(self, rel: str) -> list[str]:
         """Files below a folder, sorted, relative to the store; empty where there is no folder."""
         if self._remote is None:

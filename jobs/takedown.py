@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from plait.jobs.auditing import open_manifest, read_receipts, shard_receipts
+from plait.jobs.auditing import open_manifest, shard_receipts
 from plait.jobs.engines import EngineChoice
 from plait.jobs.progress import Silent, Watcher
 from plait.jobs.publish import (
@@ -22,6 +22,7 @@ from plait.jobs.publish import (
 from plait.jobs.purging import batches, purge_fetched, purge_keys, purge_locators, purge_retained, rewrite
 from plait.jobs.store import Store
 from plait.jobs.suppression import KEY_BYTES, SUPPRESSED, Suppression, kept_path, load_suppression, read_list
+from plait.jobs.wholeness import ledger_list, need_whole, read_receipts
 from plait.jobs.work import Json, Stage, Unit
 from plait.pipeline.publish import corpus_files
 from plait.schemas.errors import ConfigError
@@ -78,6 +79,7 @@ def takedown(
 
     Raises:
         ConfigError: there is no corpus, or a list is wrong or all of them are empty; nothing was changed.
+        CorpusError: files of the corpus are missing; nothing was changed.
     """
     began = time.monotonic()
     entries = read_list(urls, "urls"), read_list(domains, "domains"), read_list(hashes, "hashes")
@@ -85,6 +87,7 @@ def takedown(
         raise ConfigError("nothing to take down: give --urls, --domains or --hashes with at least one entry")
     store = Store(corpus)
     manifest = open_manifest(store)
+    need_whole(store, manifest)
     listed = _known(store).adding(*entries)
     with store.open_write(KEPT) as file:
         file.write(listed.to_parquet())
@@ -127,8 +130,7 @@ def _known(store: Store) -> Suppression:
 
 def shard_units(store: Store, manifest: Manifest) -> list[Unit]:
     """A unit for each shard of a corpus, by its file of the first format."""
-    with store.open_read(manifest.lists.shards) as file:
-        shards = pq.read_table(file, columns=["shard", "format", "path", "sha256"]).to_pylist()
+    shards = ledger_list(store, manifest.lists.shards, ["shard", "format", "path", "sha256"]).to_pylist()
     units = []
     for shard in shards:
         if shard["format"] == manifest.formats[0]:
@@ -160,8 +162,7 @@ def _publish(
         store, before, generation, receipts, shard_receipts(receipts), lists,
         verb="takedown", version=plait_version(), began=began,
     )  # fmt: skip
-    with store.open_read(before.lists.inputs) as file:
-        around = corpus_files(manifest, shards, pq.read_table(file))
+    around = corpus_files(manifest, shards, ledger_list(store, before.lists.inputs))
     write_around(store, manifest, around)
     return manifest
 
@@ -247,7 +248,9 @@ def _write_drops(store: Store, folder: str, done: list[Receipt]) -> None:
 
 
 def collect(corpus: str) -> tuple[int, int]:
-    """Remove files that the present generation does not need: `plait gc`.
+    """Remove files that the present generation does not need, and what killed writers left: `plait gc`.
+
+    Nothing else may be at work in the folder.
 
     Returns:
         Number of files removed, and their bytes.
@@ -257,8 +260,7 @@ def collect(corpus: str) -> tuple[int, int]:
     """
     store = Store(corpus)
     manifest = open_manifest(store)
-    with store.open_read(manifest.lists.shards) as file:
-        needed = set(pq.read_table(file, columns=["path"]).column("path").to_pylist())
+    needed = set(ledger_list(store, manifest.lists.shards, ["path"]).column("path").to_pylist())
     needed |= {f"{path}.idx" for path in needed}
     lists = (manifest.lists.shards, manifest.lists.inputs, manifest.lists.drops, manifest.lists.node_samples)
     gone = [path for path in (*store.list("data"), *store.list("webdataset")) if _is_shard(path) and path not in needed]
@@ -267,7 +269,7 @@ def collect(corpus: str) -> tuple[int, int]:
         stem = top.removeprefix("ledger/").removesuffix(".parquet").partition("-g")[0]
         if stem in ("shards", "inputs", "drops", "nodes") and top not in lists:
             gone.append(path)
-    gone += store.list("work")
+    gone += store.list("work") + store.unfinished()
     size = sum(store.size(path) for path in gone)
     for path in gone:
         store.remove(path)

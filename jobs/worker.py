@@ -34,13 +34,18 @@ def run_task(store: Store, task: Stage | Shuffle, unit: Unit) -> Receipt:
     return run_unit(store, task.stage, unit, sorted_rows(store, task, low, high))
 
 
+def hopeless(error: OSError) -> bool:
+    """Whether trying again would end in the same error: no room, no right (stores say it without a number)."""
+    return error.errno in HOPELESS or isinstance(error, PermissionError)
+
+
 def storage_fault(store: Store, error: OSError) -> ConfigError | None:
     """What to tell the user where a folder cannot be written to at all: trying again would not help."""
-    if error.errno not in HOPELESS:
+    if not hopeless(error):
         return None
     return ConfigError(
-        f"cannot write to {store.root}: {error.strerror}. Make room or mend it, and run the same command again: "
-        "what was done is kept"
+        f"cannot write to {store.root}: {error.strerror or error}. Make room or mend it, and run the same command "
+        "again: what was done is kept"
     )
 
 

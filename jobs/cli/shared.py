@@ -57,6 +57,12 @@ EXIT_CODES = (
 )
 
 
+# Errors of theirs that fsspec's file systems do not translate: no credentials, no such host, a wrong region.
+STORE_CLIENTS = frozenset({"botocore", "aiobotocore", "gcsfs", "google", "adlfs", "azure", "aiohttp"})
+SAID_BY_STORES = (PermissionError, FileNotFoundError, FileExistsError, ConnectionError, TimeoutError)
+"""What they do translate comes without an error number."""
+
+
 @dataclass(frozen=True)
 class Telling:
     """Where a command says what it does: the terminal, unless it shall be quiet, and a log file."""
@@ -138,3 +144,25 @@ def errors(stopped: str = "Run the same command again to go on.") -> Iterator[No
     except BrokenPipeError as error:
         sys.stderr.close()  # the reader of our output has gone: nothing is left to say
         raise typer.Exit(0) from error
+    except Exception as error:
+        said = _storage(error)
+        if said is None:
+            raise
+        text, code = said
+        console.print(f"plait: {text}", style="red", markup=False, highlight=False)
+        raise typer.Exit(code) from error
+
+
+def _storage(error: Exception) -> tuple[str, int] | None:
+    """What a disk or an object store said, and the exit code; None where it was neither of them."""
+    from plait.jobs.worker import hopeless
+
+    if type(error).__module__.partition(".")[0] in STORE_CLIENTS:
+        return f"the object store cannot be used ({error}): check the URL, your credentials and the network", 2
+    if not isinstance(error, OSError) or (error.errno is None and not isinstance(error, SAID_BY_STORES)):
+        return None
+    place = f"{error.filename}: " if error.filename else ""
+    what = f"{place}{error.strerror or error}"
+    if hopeless(error):
+        return f"{what}. Make room or mend it, and run the same command again", 2
+    return f"{what}. Where it belongs to a corpus, plait audit says what else is wrong", 1

@@ -91,13 +91,22 @@ def check_policy(policy: FetchPolicy) -> FetchPolicy:
             "fetching images needs --user-agent-contact: a web page or e-mail address where the owners of servers "
             f"reach you{given}"
         )
-    for option, value, least in (
-        ("--fetch-concurrency", policy.concurrency, 1),
-        ("--host-concurrency", policy.host_concurrency, 1),
-        ("--host-rate", policy.host_rate, 0),
-    ):
-        if value < least:
-            raise ConfigError(f"{option} must be {least} or more, not {value}")
+    check_limits(policy.concurrency, policy.host_concurrency, policy.host_rate)
     for network in policy.allow_networks:
         ipaddress.ip_network(network)
     return policy
+
+
+def check_limits(concurrency: int, host_concurrency: int, host_rate: float) -> None:
+    """Check the numbers of a policy, whether or not anything is to be fetched.
+
+    Raises:
+        ConfigError: one of them makes no sense.
+    """
+    for option, value, least in (
+        ("--fetch-concurrency", concurrency, 1),
+        ("--host-concurrency", host_concurrency, 1),
+        ("--host-rate", host_rate, 0),
+    ):
+        if not value >= least:  # nor is NaN
+            raise ConfigError(f"{option} must be {least} or more, not {value}")

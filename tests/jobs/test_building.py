@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import json
 import os
 import random
@@ -15,8 +16,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
 from plait.jobs import Options, audit, build
+from plait.jobs.cli import app
 from plait.schemas.errors import ConfigError
 from plait.schemas.manifest import Manifest
 from tests.archives import WarcBuilder, html, picture
@@ -218,6 +221,54 @@ def test_command_line_says_what_is_wrong_and_exits_2(tmp_path: Path) -> None:
     assert "nowhere.warc" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "options", [["--host-rate", "nan"], ["--host-concurrency", "0"], ["--fetch-concurrency", "-1"]]
+)
+def test_limits_of_fetching_are_checked_whether_or_not_anything_is_fetched(
+    archives: list[Path], tmp_path: Path, options: list[str]
+) -> None:
+    told = CliRunner().invoke(app, ["build", str(archives[0]), "--out", str(tmp_path / "out"), *options])
+    assert told.exit_code == 2
+    assert f"{options[0]} must be" in told.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_url_with_one_slash_is_no_folder(
+    archives: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="write s3://bucket/corpus"):
+        build([str(archives[0])], "s3:/bucket/corpus", recipe="annotate", workers=1)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_store_without_credentials_and_a_folder_that_cannot_be_written_are_one_sentence(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    far = CliRunner().invoke(app, ["audit", "s3://plait-no-such-bucket/corpus"])
+    assert far.exit_code == 2
+    assert "check the URL, your credentials and the network" in far.output
+
+    def read_only(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), "ledger/x")
+
+    monkeypatch.setattr("plait.jobs.takedown.takedown", read_only)
+    (tmp_path / "urls.txt").write_text("http://site0.test/story/0\n")
+    near = CliRunner().invoke(app, ["takedown", str(corpus), "--urls", str(tmp_path / "urls.txt")])
+    assert near.exit_code == 2
+    assert "ledger/x: Read-only file system. Make room or mend it" in near.output
+
+    def wrong(*_: object, **__: object) -> None:
+        raise AssertionError("ours")
+
+    monkeypatch.setattr("plait.jobs.takedown.takedown", wrong)
+    assert isinstance(CliRunner().invoke(app, ["takedown", str(corpus), "--urls", "x"]).exception, AssertionError)
 
 
 def test_full_disk_is_one_sentence_and_loses_nothing(archives: list[Path], corpus: Path, tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def test_each_repeat_is_gone_for_its_reason(corpus: Path) -> None:
 
 def test_removed_nodes_are_counted_and_the_books_balance(corpus: Path) -> None:
     assert audit(str(corpus)).faults == ()
-    from plait.jobs.auditing import read_receipts
+    from plait.jobs.wholeness import read_receipts
 
     removed: Counter[str] = Counter()
     alone: Counter[str] = Counter()

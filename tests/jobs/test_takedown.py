@@ -98,9 +98,12 @@ def test_urls_domains_and_hashes_are_gone_from_all_files(built: Path, tmp_path: 
     assert manifest.generation == 1
     assert manifest.totals.documents == len(after)
     assert (corpus / "data/shard-00000.parquet").exists()  # a reader of the generation before is not cut off
+    killed = corpus / "data/.shard-00000.parquet.0123abcd.part"  # a writer of it was killed
+    killed.write_bytes(b"half a shard")
     files, size = collect(str(corpus))
     assert files > 0
     assert size > 0
+    assert not killed.exists()
     assert audit(str(corpus)).faults == ()
     said = _everything(corpus)
     for trace in ("leave.test", str(page), "cdn.test/shared.jpg", "cdn.test/5.jpg"):
