@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from plait.pipeline.extract.segment import Layout
+from plait.pipeline.extract.vocabulary import style_of
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -81,10 +82,13 @@ def _signatures(layout: Layout) -> tuple[Ints, int]:
     """Numbers of path signatures: tag and class along the whole path, then the block's first inline class."""
     paths: dict[tuple[int, str, str], int] = {}
     of_element = [0] * len(layout.e_tag)
-    rows = zip(layout.e_first, layout.e_end, layout.e_parent, layout.e_tag, layout.e_marks, strict=True)
-    for e, (first, end, parent, tag, marks) in enumerate(rows):
+    styles: dict[str, str] = {}  # of a page's elements two thirds repeat the attributes of another
+    rows = zip(layout.e_first, layout.e_end, layout.e_parent, layout.e_tag, layout.e_raw, strict=True)
+    for e, (first, end, parent, tag, raw) in enumerate(rows):
         if end > first and e:  # something stands in it
-            style = marks.style if marks else ""
+            style = styles.get(raw)
+            if style is None:
+                style = styles[raw] = style_of(raw)
             of_element[e] = paths.setdefault((of_element[parent], tag, style), len(paths) + 1)
     numbers: dict[int, int] = {}
     out = [numbers.setdefault(of_element[e], len(numbers)) for e in layout.b_element]

@@ -45,6 +45,14 @@ _PLACEHOLDER = re.compile(
     r"\.(?:gif|png|svg|jpe?g|webp)(?:$|[?#])",
     re.IGNORECASE,
 )
+# A name has one of these among its words, else it is none: a look at them spares nearly every URL the patterns.
+_PLACEHOLDER_WORDS = frozenset(
+    {
+        "blank", "spacer", "place", "holder", "holders", "placeholder", "placeholders", "transparent", "pixel", "1x1",
+        "1px", "clear", "loading", "loader", "spinner", "lazy", "lazyload", "lazyloading", "grey", "gray", "dummy",
+        "default", "defaultimage", "empty", "preload", "preloader", "trans", "b",
+    }
+)  # fmt: skip
 # What such a name ends with, its last word: a look at it spares nearly every other URL the pattern.
 _FILE_END = re.compile(r"\.(?:gif|png|svg|jpe?g|webp)(?:$|[?#])", re.IGNORECASE)
 _PLACEHOLDER_END = re.compile(
@@ -177,6 +185,10 @@ def is_placeholder(url: str) -> bool:
 
 @functools.lru_cache(maxsize=64)  # the candidates of a srcset often differ in their queries alone
 def _names_placeholder(url: str) -> bool:
+    if url.isascii() and "?" not in url and "#" not in url:
+        name = url[url.rfind("/") + 1 :].lower().replace("_", ".").replace("-", ".")
+        if _PLACEHOLDER_WORDS.isdisjoint(name.split(".")):
+            return False
     for match in _FILE_END.finditer(url):
         segment = url.rfind("/", 0, match.start())  # the name follows it
         name = url[segment + 1 : match.start()].replace("_", ".").replace("-", ".")

@@ -25,14 +25,16 @@ _DEEP_FACTOR = 8  # the count of open tags takes scripts and unclosed items for 
 # next "</iframe>" and loses the page.
 _CLOSED_FRAME = re.compile(rb"(<iframe\b[^<>]*)/>(?=\s*</noscript)", re.IGNORECASE)
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
-# One native search for all that needs rewriting; the raw-text elements would be serialised without escapes.
-_SPECIAL = 'xmp,plaintext,noembed,noframes,script[type^="math/"],script[type="application/ld+json"]'
+# One native search for all that is looked at; the raw-text elements would be serialised without escapes.
+_SPECIAL = 'iframe,xmp,plaintext,noembed,noframes,script[type^="math/"],script[type="application/ld+json"]'
 
 
-def _rewrite(tree: LexborHTMLParser) -> list[str]:
+def _rewrite(nodes: list[LexborNode]) -> list[str]:
     """Turn what would be lost or read wrongly into plain elements; returns the contents of JSON-LD scripts."""
     data_blocks: list[str] = []
-    for node in tree.css(_SPECIAL):
+    for node in nodes:
+        if node.tag == "iframe":
+            continue
         text = node.text(deep=True) or ""
         if node.tag == "script":
             kind = node.attributes.get("type") or ""
@@ -109,9 +111,11 @@ def parse(html: bytes, *, max_nodes: int, max_depth: int) -> Markup:
     if tags > _DEEP_CHECK:
         _refuse_depth(html, max_depth)
     tree = LexborHTMLParser(html)
-    if any(_swallows(frame) for frame in tree.css("iframe")):
+    special = tree.css(_SPECIAL)
+    if any(node.tag == "iframe" and _swallows(node) for node in special):
         tree = LexborHTMLParser(_open_frames(html))  # to look through all bytes takes ten times as long as the tree
-    data_blocks = _rewrite(tree)
+        special = tree.css(_SPECIAL)
+    data_blocks = _rewrite(special)
     tree.strip_tags(list(DROPPED), recursive=True)
     serialised = tree.html or ""
     if "<!--" in serialised:

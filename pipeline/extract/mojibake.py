@@ -10,8 +10,10 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Callable
+from itertools import chain, repeat
 
 import numpy as np
+import numpy.typing as npt
 
 # What windows-1252 has in place of the control characters, back to the bytes that it stands for.
 _BYTES = {
@@ -35,29 +37,32 @@ def encoded_once(html: bytes, text: str) -> str:
     """
     if not may_be_encoded_twice(html):
         return text
-    runs = _runs_beyond_ascii(text)
-    if not any(_SEQUENCE.search(text, first, end) for first, end in runs):
+    firsts, ends = _runs_beyond_ascii(text)
+    long = ends - firsts > 1
+    if not any(map(_SEQUENCE.search, repeat(text), firsts[long].tolist(), ends[long].tolist())):
         return text
-    whole = _decoded(text)
-    if whole is not None:
-        return whole
-    parts: list[str] = []
-    done = 0
-    for first, end in runs:
-        parts += (text[done:first], _SEQUENCE.sub(lambda match: _decoded(match[0]) or match[0], text[first:end]))
-        done = end
-    return "".join((*parts, text[done:]))
+    # Between two runs stands ASCII, which neither step changes and no sequence crosses: a line feed does as well.
+    runs = list(map(text.__getitem__, map(slice, firsts.tolist(), ends.tolist())))
+    whole = _decoded("\n".join(runs))
+    if whole is None:
+        once = [_SEQUENCE.sub(lambda match: _decoded(match[0]) or match[0], run) for run in runs]
+    else:
+        once = whole.split("\n")
+    between = map(text.__getitem__, map(slice, [0, *ends.tolist()], [*firsts.tolist(), len(text)]))
+    return next(between) + "".join(chain.from_iterable(zip(once, between, strict=True)))
 
 
-def _runs_beyond_ascii(text: str) -> list[tuple[int, int]]:
-    """Where two or more characters beyond ASCII stand together: a pattern over all text is slower than these."""
-    at = np.flatnonzero(np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32) >= 0x80)
+def _runs_beyond_ascii(text: str) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """First and past the last place of all that stands together beyond ASCII: a pattern over all text is slower."""
+    data = text.encode("utf-16-le", "surrogatepass")
+    if len(data) == 2 * len(text):
+        at = np.flatnonzero(np.frombuffer(data, np.uint16) >= 0x80)
+    else:  # with characters beyond U+FFFF, which take two
+        at = np.flatnonzero(np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32) >= 0x80)
     if not len(at):
-        return []
+        return at, at
     breaks = np.flatnonzero(np.diff(at) > 1)
-    first, end = at[np.append(0, breaks + 1)], at[np.append(breaks, len(at) - 1)] + 1
-    long = end - first > 1
-    return list(zip(first[long].tolist(), end[long].tolist(), strict=True))
+    return at[np.append(0, breaks + 1)], at[np.append(breaks, len(at) - 1)] + 1
 
 
 def may_be_encoded_twice(html: bytes) -> bool:

@@ -133,8 +133,9 @@ class _Reasons:
     def of(self, element: int) -> str:
         """Reason code for what stands in an element."""
         layout, known = self._layout, self._known
-        if element in known:
-            return known[element]
+        reason = known.get(element)
+        if reason is not None:
+            return reason
         climbed: list[int] = []
         while (reason := known.get(element)) is None:
             climbed.append(element)
@@ -142,8 +143,8 @@ class _Reasons:
                 reason = "hidden"
             else:
                 reason = _TAG_REASONS.get(layout.e_tag[element])
-                if reason is None and (marks := layout.e_marks[element]):
-                    reason = marks.reason
+                if reason is None and (raw := layout.e_raw[element]):
+                    reason = voc.reason_of(raw)
             if reason:
                 break
             element = layout.e_parent[element]
@@ -207,7 +208,7 @@ def build_nodes(
             rows.clear()
             open_table, open_row, open_cell = None, -1, -1
 
-    for block in range(len(layout.b_text) + 1):
+    for block, text in enumerate((*layout.b_text, None)):
         while next_removed < len(removed_at) and removed_at[next_removed][0] <= block:
             _, why, url = removed_at[next_removed]
             removed.append(Removed(why, "img", None, url, len(nodes)))
@@ -217,18 +218,17 @@ def build_nodes(
             next_image += 1
             close_table()
             nodes.append(_image_node(layout, image, source, caption))
-        if block == len(layout.b_text):
+        if text is None:
             break
         if not kept[block]:
             after = len(nodes) + (open_table is not None)
-            removed.append(
-                Removed(reason(layout.b_element[block]), tag_of(layout, block), layout.b_text[block], None, after)
-            )
+            removed.append(Removed(reason(layout.b_element[block]), tag_of(layout, block), text, None, after))
             continue
         table = tables.get(block)
         if table is None:
-            close_table()
-            nodes.append(Node("text", tag_of(layout, block), layout.b_text[block]))
+            if open_table is not None:
+                close_table()
+            nodes.append(Node("text", tag_of(layout, block), text))
             continue
         if table is not open_table:
             close_table()
@@ -238,9 +238,9 @@ def build_nodes(
             row.clear()
             open_row, open_cell = table.row_of[block], -1
         if table.cell_of[block] == open_cell and row:
-            row[-1] += " " + layout.b_text[block]
+            row[-1] += " " + text
         else:
-            row.append(layout.b_text[block].replace("\n", " "))
+            row.append(text.replace("\n", " "))
         open_cell = table.cell_of[block]
     close_table()
     return nodes, removed

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 
 from plait.pipeline.extract import vocabulary as voc
 from plait.pipeline.extract.block_text import BREAK, SEAM, clean_text, formula_source, is_seam
-from plait.pipeline.extract.vocabulary import Marks
 from plait.schemas.errors import RecordError
 
 _LINE = re.compile(r'class="(?:[^"]* )?(?:\w+-)?line[ "]')  # how highlighters name a line of code
@@ -57,7 +56,6 @@ class Layout:
         e_parent: index of the parent; -1 for the root, element 0.
         e_tag: tag name.
         e_raw: attributes, as serialised.
-        e_marks: what the attributes say, None where there are none.
         e_context: bits of `vocabulary` that an element passes on to what it holds.
         e_flags: bits of `vocabulary` of the element itself; without those of its attributes where it holds nothing.
         e_first: index of the element's first block.
@@ -75,7 +73,6 @@ class Layout:
     e_parent: list[int]
     e_tag: list[str]
     e_raw: list[str]
-    e_marks: list[Marks | None]
     e_context: list[int]
     e_flags: list[int]
     e_first: list[int]
@@ -98,9 +95,10 @@ def _set_flags(layout: Layout) -> None:
         while not holding[element] and element > 0:
             holding[element] = True
             element = layout.e_parent[element]
-    for element, (marks, holds) in enumerate(zip(layout.e_marks, holding, strict=True)):
-        if marks is not None and holds:
-            layout.e_flags[element] |= marks.flags
+    flags_of = voc.flags_of
+    for element, (raw, holds) in enumerate(zip(layout.e_raw, holding, strict=True)):
+        if holds and raw:
+            layout.e_flags[element] |= flags_of(raw)
 
 
 def segment(pieces: list[str], *, max_depth: int, posters: bool, backgrounds: bool) -> Layout:
@@ -110,7 +108,6 @@ def segment(pieces: list[str], *, max_depth: int, posters: bool, backgrounds: bo
         RecordError: ``too_deep``, if elements nest deeper than ``max_depth``.
     """
     e_parent, e_tag, e_raw, e_context, e_flags, e_first, e_end = [-1], ["#root"], [""], [0], [0], [0], [0]
-    e_marks: list[Marks | None] = [None]
     b_text: list[str] = []
     b_words: list[int] = []
     b_element: list[int] = []
@@ -131,7 +128,7 @@ def segment(pieces: list[str], *, max_depth: int, posters: bool, backgrounds: bo
     math_opening = ""
     link_end = -2
     ending = "/#root"  # end tag of the current element
-    kinds, tag_context, known, marks_of = voc.KINDS, voc.TAG_CONTEXT, voc.KNOWN, voc.marks_of
+    kinds, tag_context, known, context_of = voc.KINDS, voc.TAG_CONTEXT, voc.KNOWN, voc.context_of
 
     def flush() -> None:
         nonlocal link_chars, links, inner, begun, filled
@@ -223,10 +220,9 @@ def segment(pieces: list[str], *, max_depth: int, posters: bool, backgrounds: bo
                     if begun:
                         flush()
                     flags = tag_context.get(name, 0)
-                    marks = None
                     if raw:
-                        marks = known.get(raw) or marks_of(raw)
-                        flags |= marks.context
+                        said = known.get(raw)
+                        flags |= context_of(raw) if said is None else said
                         if flags & voc.SKIP:
                             skip = depth
                             continue
@@ -237,7 +233,6 @@ def segment(pieces: list[str], *, max_depth: int, posters: bool, backgrounds: bo
                     context |= flags & voc.INHERITED
                     ending = "/" + name
                     e_flags.append(flags)
-                    e_marks.append(marks)
                     e_tag.append(name)
                     e_raw.append(raw)
                     e_context.append(context)
@@ -260,7 +255,9 @@ def segment(pieces: list[str], *, max_depth: int, posters: bool, backgrounds: bo
                     if filled and pieces[number - 1][-1] == ">" and is_seam(pieces[number - 1], name):
                         buffer.append("\n" if context & voc.PRE and _LINE.search(raw) else SEAM)
                     if raw:
-                        if (flags := marks_of(raw).context) & _UNSEEN and (flags & voc.SKIP or "math" not in raw):
+                        said = known.get(raw)
+                        flags = context_of(raw) if said is None else said
+                        if flags & _UNSEEN and (flags & voc.SKIP or "math" not in raw):
                             skip = depth
                             continue
                         if not inner:
@@ -303,7 +300,7 @@ def segment(pieces: list[str], *, max_depth: int, posters: bool, backgrounds: bo
         e_end[current] = len(b_text)
         current = e_parent[current]
     layout = Layout(
-        e_parent, e_tag, e_raw, e_marks, e_context, e_flags, e_first, e_end,
+        e_parent, e_tag, e_raw, e_context, e_flags, e_first, e_end,
         b_text, b_words, b_element, b_context, b_link, b_links, b_inner, images,
     )  # fmt: skip
     _set_flags(layout)

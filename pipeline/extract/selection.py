@@ -239,8 +239,7 @@ def _places(layout: Layout) -> npt.NDArray[np.int64]:
         place: list[tuple[str, str]] = []
         element = image.element
         while element > 0 and len(place) < _PLACE_LEVELS:
-            marks = layout.e_marks[element]
-            place.append((layout.e_tag[element], marks.style if marks else ""))
+            place.append((layout.e_tag[element], voc.style_of(layout.e_raw[element])))
             element = layout.e_parent[element]
         out.append(numbers.setdefault(tuple(place), len(numbers)))
     return np.array(out, np.int64)

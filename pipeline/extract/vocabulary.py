@@ -122,6 +122,7 @@ _REASONED = frozenset(_WORD_REASON)
 # Words end at what is no letter or digit, before a digit that follows a letter, and between "a" and "B".
 _WORD = re.compile(r"[0-9]*[A-Z]*[a-z]+|[0-9]*[A-Z]+|[0-9]+")
 _NAMES = frozenset({"class", "id", "role", "itemprop", "data-testid", "data-component"})
+_OPENINGS = frozenset(f"{space}{name}=" for name in _NAMES for space in ("", " "))
 _NAMED = re.compile(rf'(?:^|\s)({"|".join(sorted(_NAMES))})="([^"]*)"')
 _ROLES = (
     ('role="navigation"', NAV), ('role="contentinfo"', FOOTER), ('role="banner"', HEADER), ('role="main"', ARTICLE),
@@ -176,55 +177,66 @@ def _named_values(raw: str) -> list[str]:
     if len(parts) == 3 and parts[0] == "class=":
         return parts[1:2]  # half of all tags
     found: list[str] = []
-    for before, value in zip(parts[::2], parts[1::2], strict=False):
-        if before[-1:] != "=":
-            return [value for _, value in _NAMED.findall(raw)]
-        if before[before.rfind(" ") + 1 : -1] in _NAMES:
+    values = iter(parts)
+    for before, value in zip(values, values, strict=False):
+        if before in _OPENINGS:
             found.append(value)
+        elif before[-1:] != "=" or " " in before[1:]:
+            return [value for _, value in _NAMED.findall(raw)]
     return found
 
 
-_MEMO_LIMIT = 20_000  # distinct strings kept in each: 7 MB of tags, 8 MB of names
-_name_memo: dict[str, tuple[list[str], str | None]] = {}
-KNOWN: dict[str, Marks] = {}
-"""Marks of the tags that were met last, by their attributes; `marks_of` adds to it."""
+_MEMO_LIMIT = 20_000  # distinct strings kept in each of these: 7 MB of tags, 4 MB of names
+_name_memo: dict[str, str] = {}
+_flags_memo: dict[str, int] = {}
+_reason_memo: dict[str, str] = {}
+KNOWN: dict[str, int] = {}
+"""Contexts of the tags that were met last, by their attributes; `context_of` adds to it.
+
+The memos hold strings and numbers alone: objects and tuples would be walked by every run of Python's garbage collector.
+"""
 
 
-def _read_name(name: str) -> tuple[list[str], str | None]:
-    """Lower-case words of one class or id, and the reason code of the first that has one; remembered.
+def _read_name(name: str) -> str:
+    """Reason code of the first word of one class or id that has one, or ""; remembered.
 
     Tags that differ share most of their names.
     """
-    words: list[str] = _WORD.findall(name)
-    if not name.islower():
-        words = [word.lower() for word in words]
-    reason = None
+    words = name.rstrip("0123456789").replace("_", "-").split("-")
+    if not ("".join(words).isalpha() and name.isascii() and name.islower()):  # where a split is not enough
+        words = _words_of_name(name)
+    reason = ""
     if not _REASONED.isdisjoint(words):
         reason = next(_WORD_REASON[word] for word in words if word in _REASONED)
     if len(_name_memo) >= _MEMO_LIMIT:
         _name_memo.clear()
-    _name_memo[name] = words, reason
-    return words, reason
+    _name_memo[name] = reason
+    return reason
+
+
+def _words_of_name(name: str) -> list[str]:
+    words: list[str] = _WORD.findall(name)
+    return words if name.islower() else [word.lower() for word in words]
 
 
 def words_of(raw: str) -> list[str]:
     """Lower-case words of a tag's class, id and role, split at punctuation, digits and camel case."""
-    names = [name for value in _named_values(raw) for name in value.split()]
-    return [word for name in names for word in (_name_memo.get(name) or _read_name(name))[0]]
+    return _words_of_name(" ".join(_named_values(raw)))
 
 
-def _first_reason(raw: str) -> str | None:
+def _first_reason(raw: str) -> str:
     for value in _named_values(raw):
         for name in value.split():
-            if reason := (_name_memo.get(name) or _read_name(name))[1]:
+            reason = _name_memo.get(name)
+            if reason is None:
+                reason = _read_name(name)
+            if reason:
                 return reason
-    return None
+    return ""
 
 
 def _says_hidden(raw: str) -> bool:
-    """Does a tag say that it is not shown? Looks only where it could, since one pattern over long tags costs 0.1 ms."""
-    if "hidden" not in raw and "none" not in raw:
-        return False
+    """Does a tag that holds "hidden" or "none" say that it is not shown? A pattern over all long tags costs 0.1 ms."""
     folded = raw.lower()
     at = folded.find("hidden")
     while at >= 0:  # most stand in "aria-hidden" and the like
@@ -245,65 +257,54 @@ _UNLIKELY = frozenset(
 )
 
 
-class Marks:
-    """What a tag's attributes say of the element.
+def context_of(raw: str) -> int:
+    """Bits that say how to read what an element holds, by its attributes: `CAPTION`, `SKIP`, `HIDDEN`; remembered."""
+    context = HIDDEN if ("hidden" in raw or "none" in raw) and _says_hidden(raw) else 0
+    hint = "aption" in raw or "egend" in raw or "gallerytext" in raw or "imgdesc" in raw or "image-desc" in raw
+    if hint and any(n in ("class", "id") and _CAPTION.search(v) for n, v in _NAMED.findall(raw)):
+        context |= CAPTION
+    if ("katex" in raw or "MathJax" in raw or "MJX" in raw or "mjx" in raw) and is_rendered_math(raw):
+        context |= SKIP
+    if len(KNOWN) >= _MEMO_LIMIT:
+        KNOWN.clear()
+    KNOWN[raw] = context
+    return context
 
-    Attributes:
-        context: bits that say how to read what it holds: `CAPTION`, `SKIP`, `HIDDEN`.
-        style: value of its class, as serialised, or "".
-    """
 
-    __slots__ = ("_flags", "_raw", "_reason", "context", "style")
+def style_of(raw: str) -> str:
+    """Value of a tag's class, as serialised, or ""."""
+    at = raw.find('class="')
+    return raw[at + 7 : raw.find('"', at + 7)] if at >= 0 else ""
 
-    def __init__(self, raw: str) -> None:
-        self.context = HIDDEN if _says_hidden(raw) else 0
-        hint = "aption" in raw or "egend" in raw or "gallerytext" in raw or "imgdesc" in raw or "image-desc" in raw
-        if hint and any(n in ("class", "id") and _CAPTION.search(v) for n, v in _NAMED.findall(raw)):
-            self.context |= CAPTION
-        if is_rendered_math(raw):
-            self.context |= SKIP
-        at = raw.find('class="')
-        self.style = raw[at + 7 : raw.find('"', at + 7)] if at >= 0 else ""
-        self._raw = raw
-        self._flags = -1  # words are looked at when they are asked for: a third of all elements hold nothing
-        self._reason: str | None = None
 
-    @property
-    def flags(self) -> int:
-        """The bits of `context`, and those that say what part of a page it is."""
-        if self._flags < 0:
-            self._read()
-        return self._flags
+def flags_of(raw: str) -> int:
+    """Bits that a tag's attributes say of the element, those of `context_of` aside; remembered."""
+    flags = _flags_memo.get(raw)
+    return _read_attributes(raw) if flags is None else flags
 
-    @property
-    def reason(self) -> str | None:
-        """Reason code that the words of its class, id and role suggest, or None."""
-        if self._flags < 0:
-            self._read()
-        return self._reason
 
-    def _read(self) -> None:
-        raw, flags = self._raw, self.context
-        if "aria-modal" in raw:
+def reason_of(raw: str) -> str:
+    """Reason code that the words of a tag's class, id and role suggest, or ""; remembered."""
+    if raw not in _reason_memo:
+        _read_attributes(raw)
+    return _reason_memo[raw]
+
+
+def _read_attributes(raw: str) -> int:
+    flags = UNLIKELY if "aria-modal" in raw else 0
+    if 'role="' in raw:
+        for role, bit in _ROLES:
+            if role in raw:
+                flags |= bit
+    reason = _first_reason(raw)
+    if reason and ("class=" in raw or "id=" in raw):
+        if reason == "comment":
+            flags |= COMMENT
+        elif reason in _UNLIKELY:
             flags |= UNLIKELY
-        if 'role="' in raw:
-            for role, bit in _ROLES:
-                if role in raw:
-                    flags |= bit
-        self._reason = _first_reason(raw)
-        if "class=" in raw or "id=" in raw:
-            if self._reason == "comment":
-                flags |= COMMENT
-            elif self._reason in _UNLIKELY:
-                flags |= UNLIKELY
-        self._flags = flags
-
-
-def marks_of(raw: str) -> Marks:
-    """Marks of a tag; remembered, since templates repeat them."""
-    found = KNOWN.get(raw)
-    if found is None:
-        if len(KNOWN) >= _MEMO_LIMIT:
-            KNOWN.clear()
-        found = KNOWN[raw] = Marks(raw)
-    return found
+    if len(_flags_memo) >= _MEMO_LIMIT:
+        _flags_memo.clear()
+        _reason_memo.clear()
+    _flags_memo[raw] = flags
+    _reason_memo[raw] = reason
+    return flags
