@@ -121,8 +121,10 @@ def _items(
             if frame.detail:
                 yield frame.offset, frame.offset, Loss("archive_truncated", None, frame.offset, frame.detail)
         else:
-            with contextlib.suppress(DamagedError):  # a Gap follows
+            try:  # costs nothing where `contextlib.suppress` takes a twentieth of a small record's time
                 waiting = frame.offset, read_message(frame, limits, image_payloads=image_payloads)
+            except DamagedError:
+                continue  # a Gap follows
     if waiting is not None:
         yield waiting[0], end, waiting[1]
 

@@ -92,8 +92,7 @@ class _Headers:
         values = self._values
         if values is None:
             values = self._values = {key.lower(): value for key, value in reversed(self._items())}
-        found = values.get(name)
-        return None if found is None else text_of(found)
+        return text_of(values[name]) if name in values else None
 
 
 @dataclass(slots=True)
@@ -123,9 +122,10 @@ class Frame:
         Raises:
             DamagedError: the archive is damaged or breaks off here.
         """
-        size = min(size, self.size - self.taken)
-        if size <= 0:
+        left = self.size - self.taken
+        if left <= 0 or size <= 0:
             return b""
+        size = left if left < size else size
         data = self._part(size)
         if len(data) == size:
             return data

@@ -8,15 +8,23 @@ from dataclasses import dataclass
 from urllib.parse import urljoin
 
 # Only the headers that are used: a response has some twenty, and splitting them all in Python takes five times as long.
+# A look at the first letter spares most of them the alternatives.
 _HEADER = re.compile(
-    rb"\n(content-(?:encoding|language|type)|transfer-encoding|location|date|x-robots-tag|tdm-(?:policy|reservation))"
+    rb"\n(?=[cdltx])"
+    rb"(content-(?:encoding|language|type)|transfer-encoding|location|date|x-robots-tag|tdm-(?:policy|reservation))"
     rb"[ \t]*:([^\n]*(?:\n[ \t][^\n]*)*)",
     re.IGNORECASE,
 )
+# In "\n\n\r\n" the blank line is the one that CR LF ends.
+_BLANK_LINE = re.compile(rb"\n\r\n|\n\n(?!\r\n)")
 _FOLD = re.compile(rb"\r?\n[ \t]+")
 _STATUS = re.compile(rb"\s*HTTP/\d(?:\.\d)?\s+(\d{3})\b", re.IGNORECASE)
 _CHARSET = re.compile(r";\s*charset\s*=\s*[\"']?\s*([^\s\"';,]+)", re.IGNORECASE)
 _MIME = re.compile(r"[\w.+*-]+/[\w.+*-]+")
+_USUAL = {  # names as most servers write them
+    name.title().encode(): name
+    for name in ("content-type", "date", "content-encoding", "transfer-encoding", "location")
+}
 _SINGLE = frozenset(("content-type", "date", "location"))  # repeated by mistake: the first counts
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]+")
 
@@ -64,7 +72,7 @@ def parse_head(block: bytes, *, whole: bool) -> Head | None:
         return None
     headers: dict[str, str] = {}
     for name, value in _HEADER.findall(block, match.end(), end):
-        key = name.decode("ascii").lower()
+        key = _USUAL.get(name) or name.decode("ascii").lower()
         text = text_of(_FOLD.sub(b" ", value) if b"\n" in value else value).strip()
         if key not in headers:
             headers[key] = text
@@ -75,9 +83,8 @@ def parse_head(block: bytes, *, whole: bool) -> Head | None:
 
 def _head_end(block: bytes) -> tuple[int, int]:
     """Where the last header ends and where the body starts; -1 where no blank line is."""
-    end = block.find(b"\n\r\n")
-    bare = block.find(b"\n\n", 0, end if end >= 0 else len(block))
-    return (bare, bare + 2) if bare >= 0 else (end, end + 3)
+    match = _BLANK_LINE.search(block)
+    return match.span() if match else (-1, -1)
 
 
 @functools.lru_cache(maxsize=1024)

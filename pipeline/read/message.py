@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import re
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ _VAGUE = frozenset(
      "application/x-download", "unknown/unknown", "application/unknown", "no-type", "unk", "*/*", _TEXT)
 ) | _XML  # fmt: skip
 _HEX_SHA1 = re.compile(r"[0-9a-f]{40}", re.IGNORECASE)
+_USUAL_DIGEST = re.compile(r"sha1:[2-7A-Z]{32}")
 _HTTP = re.compile(r"\s*application/http\b", re.IGNORECASE)
 # A chunked or compressed body can be longer as stored than decoded, but not by more than this: chunks of one byte
 # take six, and no server sends those.
@@ -105,13 +107,18 @@ def _block(frame: Frame, url: str, limits: Limits) -> _Block | None:
     stated = frame.header(b"content-type") or ""
     head: Head | None = None
     first = frame.take(frame.size if frame.size <= _SMALL else _FIRST)
-    if frame.arc or (frame.kind != "resource" and _HTTP.match(stated)) or (not stated and first.startswith(b"HTTP/")):
+    if frame.arc or (frame.kind != "resource" and _is_http(stated)) or (not stated and first.startswith(b"HTTP/")):
         head, first = _http(frame, first, limits)
     mime, charset = media_type(head.headers.get("content-type") if head else stated)
     if head is None and mime == "application/http":
         mime = "text/html"
     encoded = head is not None and ("transfer-encoding" in head.headers or "content-encoding" in head.headers)
     return _Block(url, _captured(frame, head), head, mime, charset, first, encoded)
+
+
+@functools.lru_cache(maxsize=256)
+def _is_http(content_type: str) -> bool:
+    return _HTTP.match(content_type) is not None
 
 
 def _http(frame: Frame, first: bytes, limits: Limits) -> tuple[Head | None, bytes]:
@@ -167,6 +174,8 @@ def _stated_digest(frame: Frame) -> str | None:
         text = frame.header(b"warc-block-digest")  # a resource's block is its payload
     if not text:
         return None
+    if _USUAL_DIGEST.fullmatch(text):
+        return text
     algorithm, colon, value = text.strip().partition(":")
     algorithm, value = algorithm.strip().lower().replace("-", ""), value.strip()
     if not colon or not value:

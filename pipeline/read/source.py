@@ -81,8 +81,9 @@ class Source(io.RawIOBase):
     def peek(self, place: int, size: int) -> bytes:
         """Bytes at a place of the window; the position stays, and recent reads are not repeated."""
         for start, data in reversed(self._recent):
-            if start <= place <= start + len(data) - size:
-                return data[place - start : place - start + size]
+            at = place - start
+            if 0 <= at <= len(data) - size:
+                return data[at : at + size]
         return self._get(place, min(size, max(self.size - place, 0)))
 
     def close(self) -> None:
