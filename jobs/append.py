@@ -98,7 +98,8 @@ def make_append(
     if there:
         raise ConfigError(f"{there[0].name} is in {corpus} already ({len(there)} of the inputs are): leave it out")
     need_whole(store, manifest, known=True)
-    if not any(path.startswith(f"{KNOWN}/keys-") for path in store.list(KNOWN)):
+    has_keys = any(path.startswith(f"{KNOWN}/keys-") for path in store.list(KNOWN))
+    if manifest.totals.documents and not has_keys:
         raise ConfigError(f"{corpus} holds no signatures to compare with: only what plait build made can be added to")
     recipe, missing = missing_requirements(Recipe.model_validate_json(manifest.recipe.text))
     if missing:

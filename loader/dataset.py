@@ -73,7 +73,7 @@ class InterleavedDataset(IterableDataset[Sample | Pack]):
 
     def progress(self) -> Progress:
         """A new follower, which begins where this dataset does."""
-        return Progress(self.identity, self._base)
+        return Progress(self.identity, self._base, rank=self.rank, world=self.world)
 
     def load_state_dict(self, state: State | Sequence[State]) -> None:
         """Goes on from the states of all ranks of a checkpoint, whatever the number of ranks and workers now.

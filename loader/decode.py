@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from plait.schemas.errors import ConfigError
+
 if TYPE_CHECKING:
     from PIL import Image
 
@@ -35,6 +37,12 @@ class Resize:
 
     side: int
     how: Literal["squash", "crop", "fit"] = "squash"
+
+    def __post_init__(self) -> None:
+        if self.side < 1:
+            raise ConfigError(f"the side of pictures is {self.side}, it must be at least 1")
+        if self.how not in ("squash", "crop", "fit"):
+            raise ConfigError(f"pictures are resized by squash, crop or fit, not {self.how!r}")
 
     def box(self, width: int, height: int) -> tuple[int, int]:
         """Width and height that a picture is scaled to (before a crop)."""

@@ -9,6 +9,7 @@ out among themselves, so no rank reads another's row groups, and what a window h
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Final, NamedTuple
@@ -68,8 +69,10 @@ class Order:
             raise ConfigError("a mixture needs at least one corpus")
         if self.window < 1:
             raise ConfigError(f"window is {self.window}, it must be at least 1")
+        if self.length is not None and self.length < 1:
+            raise ConfigError(f"the length of an epoch is {self.length}, it must be at least 1")
         for source in self.sources:
-            if not source.weight > 0:
+            if not 0 < source.weight < math.inf:
                 raise ConfigError(f"the weight of {source.corpus.path} is {source.weight}, it must be positive")
             if source.corpus.is_view:
                 raise ConfigError(

@@ -90,8 +90,9 @@ class Progress:
     ranks and workers.
     """
 
-    def __init__(self, identity: str, base: Done | None = None) -> None:
+    def __init__(self, identity: str, base: Done | None = None, *, rank: int = 0, world: int = 1) -> None:
         self.identity = identity
+        self._rank = (rank, world)
         self._base = base or Done()
         self._ended: set[int] = set()
         self._at: dict[int, int] = {}
@@ -109,14 +110,15 @@ class Progress:
         """The state of this rank: JSON-like, a few integers for each of its streams."""
         ended: list[Json] = [list(span) for span in _spans(self._ended)]
         under_way: list[Json] = [[window, done] for window, done in sorted(self._at.items())]
-        return {"identity": self.identity, "base": self._base.to_json(), "ended": ended, "at": under_way}
+        state: State = {"identity": self.identity, "base": self._base.to_json(), "ended": ended, "at": under_way}
+        return state | {"rank": list(self._rank)} if self._rank[1] > 1 else state
 
 
 def merged(states: Sequence[State], identity: str) -> Done:
     """What is done, from the states of all ranks of one moment.
 
     Raises:
-        ConfigError: the states are of another dataset, of different moments, or damaged.
+        ConfigError: the states are of another dataset, of different moments, damaged, or not of all ranks.
     """
     if not states:
         raise ConfigError("no state was given")
@@ -137,9 +139,24 @@ def merged(states: Sequence[State], identity: str) -> Done:
             positions += [(_int(pair[0]), _int(pair[1]), False) for pair in map(_list, _list(state["at"]))]
         except (KeyError, IndexError, ValueError) as error:
             raise ConfigError(f"a damaged state: {error!r}") from error
+    _all_ranks(states)
     if any(base != bases[0] for base in bases):
         raise ConfigError("these states are of different runs: give the states of all ranks of one checkpoint")
     return bases[0].merged(sorted(positions))
+
+
+def _all_ranks(states: Sequence[State]) -> None:
+    """Refuses states that lack a rank's: what that one used would come again."""
+    of = [tuple(map(_int, _list(state["rank"]))) for state in states if "rank" in state]
+    worlds = {world for _, world in of}
+    if len(worlds) > 1:
+        raise ConfigError("these states are of different runs: give the states of all ranks of one checkpoint")
+    for world in worlds:
+        if absent := sorted(set(range(world)) - {rank for rank, _ in of}):
+            raise ConfigError(
+                f"the states of {len(absent)} of {world} ranks are missing, of rank {absent[0]} among them: what they "
+                "used would come again; gather the states of all ranks, and store the list"
+            )
 
 
 def _spans(windows: Iterable[int]) -> list[tuple[int, int, int]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, Literal, TypeAlias, TypeVar
+from typing import Final, Literal, TypeAlias, TypeVar, get_args
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from plait.schemas.errors import ConfigError, CorpusError
 
 View: TypeAlias = Literal["natural", "clip", "pairs", "text"]
 OnFailure: TypeAlias = Literal["skip_image", "skip_document", "placeholder", "raise"]
+OnBadShard: TypeAlias = Literal["raise", "skip"]
 
 Item = TypeVar("Item")
 
@@ -46,8 +47,19 @@ class SampleRecipe:
     pixels: Policy | None = field(default_factory=lambda: Resize(224))
     max_images: int | None = None
     on_failure: OnFailure = "skip_image"
-    on_bad_shard: Literal["raise", "skip"] = "raise"
+    on_bad_shard: OnBadShard = "raise"
     columns: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name, value, known in (
+            ("view", self.view, get_args(View)),
+            ("on_failure", self.on_failure, get_args(OnFailure)),
+            ("on_bad_shard", self.on_bad_shard, get_args(OnBadShard)),
+        ):
+            if value not in known:
+                raise ConfigError(f"{name} is {value!r}, it must be one of {', '.join(known)}")
+        if self.max_images is not None and self.max_images < 0:
+            raise ConfigError(f"max_images is {self.max_images}, it must be at least 0")
 
     @property
     def read(self) -> tuple[str, ...]:

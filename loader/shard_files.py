@@ -194,5 +194,12 @@ class ShardFiles:
                 del self._maps[next(iter(self._maps))]
             with self.storage.open(entry.path) as file:
                 mapped = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-            self._maps[shard] = (mapped, pq.read_metadata(pa.BufferReader(pa.py_buffer(mapped))))
+            metadata = pq.read_metadata(pa.BufferReader(pa.py_buffer(mapped)))
+            groups = tuple(metadata.row_group(group).num_rows for group in range(metadata.num_row_groups))
+            if groups != entry.row_group_rows:
+                raise CorpusError(
+                    f"{entry.path} is not what the ledger says: it has {metadata.num_rows} documents in {len(groups)} "
+                    f"row groups, not {entry.rows} in {len(entry.row_group_rows)}"
+                )
+            self._maps[shard] = (mapped, metadata)
         return self._maps[shard]

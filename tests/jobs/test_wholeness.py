@@ -82,3 +82,14 @@ def test_a_page_that_was_retained_otherwise_is_found(corpus: Path, tmp_path: Pat
     path = next((copy / "ledger/pages").glob("*.parquet"))
     path.write_bytes(path.read_bytes()[:-100])
     assert any("is not what was written" in fault for fault in audit(str(copy)).faults)
+
+
+def test_archives_are_added_to_a_corpus_of_no_documents(tmp_path: Path) -> None:
+    nothing = WarcBuilder()
+    nothing.response("http://site.test/x", b"{}", "application/json")
+    out = tmp_path / "corpus"
+    first = str(nothing.save(tmp_path / "nothing.warc.gz"))
+    assert build([first], str(out), recipe="annotate", extractor="fast", workers=1).totals.documents == 0
+    pages = [str(path) for path in write_archives(tmp_path, archives=1, pages=2)]
+    assert append(str(out), pages, workers=1).totals.documents > 0
+    assert audit(str(out)).faults == ()

@@ -135,6 +135,14 @@ def test_damaged_shard_is_one_clear_error(copied, damage):
         list(Corpus(copied, verify=True))
 
 
+def test_a_shard_of_another_corpus_is_one_clear_error(copied):
+    shards = sorted((copied / "data").iterdir())
+    table = pq.read_table(shards[1])
+    pq.write_table(table.slice(0, 3), shards[1])
+    with pytest.raises(CorpusError, match=r"shard-00001.*has 3 documents in 1 row groups"):
+        list(Corpus(copied))
+
+
 def test_folder_that_is_no_corpus(tmp_path):
     with pytest.raises(CorpusError, match="cannot be opened as a corpus"):
         Corpus(tmp_path)

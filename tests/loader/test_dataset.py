@@ -241,6 +241,26 @@ def test_state_of_another_order_or_packing_is_refused(single, mixture):
         InterleavedDataset(single(), SampleRecipe(pixels=Tiles(16)), pack=PACK).load_state_dict(packed)
     with pytest.raises(ConfigError, match="rank 2"):
         InterleavedDataset(single(), SMALL, rank=2, world=2)
+    alone = InterleavedDataset(single(), SMALL, rank=0, world=2).progress().state_dict()
+    with pytest.raises(ConfigError, match="rank 1 among them"):  # what rank 1 used would come again
+        InterleavedDataset(single(), SMALL).load_state_dict(alone)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda: SampleRecipe(view="nature"),
+        lambda: SampleRecipe(on_failure="place_holder"),
+        lambda: SampleRecipe(on_bad_shard="ignore"),
+        lambda: SampleRecipe(max_images=-1),
+        lambda: Resize(0),
+        lambda: Resize(32, "stretch"),
+    ],
+    ids=["view", "on_failure", "on_bad_shard", "max_images", "side", "how"],
+)
+def test_a_misspelt_setting_is_refused_and_not_taken_for_another(wrong):
+    with pytest.raises(ConfigError):
+        wrong()
 
 
 def test_in_step_stops_or_pads_alone():

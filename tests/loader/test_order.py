@@ -95,7 +95,7 @@ def test_shares_are_whole_numbers_that_add_up_and_never_go_back(corpus, weights,
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"window": 0}, "at least 1"), ({"sources": ()}, "at least one corpus")],
+    [({"window": 0}, "at least 1"), ({"length": 0}, "at least 1"), ({"sources": ()}, "at least one corpus")],
 )
 def test_wrong_order_is_one_clear_error(corpus, change, message):
     with pytest.raises(ConfigError, match=message):
@@ -107,6 +107,8 @@ def test_views_and_worthless_weights_are_refused(corpus):
         Order((Source(corpus.head(3)),))
     with pytest.raises(ConfigError, match="must be positive"):
         Order((Source(corpus, 0.0),))
+    with pytest.raises(ConfigError, match="must be positive"):
+        Order((Source(corpus, float("inf")),))
 
 
 def stream_positions(done: Done, windows: int, stream: int, streams: int, samples: int) -> list[Position]:
@@ -159,3 +161,16 @@ def test_states_of_another_run_are_refused():
         merged([{"identity": "a", "base": {}, "ended": [], "at": []}], "a")
     with pytest.raises(ConfigError, match="no state"):
         merged([], "a")
+
+
+def test_states_that_lack_a_rank_are_refused():
+    ranks = [Progress("a", rank=rank, world=3) for rank in range(3)]
+    for rank, progress in enumerate(ranks):
+        progress.used([Position(rank, 0, True)])
+    states = [progress.state_dict() for progress in ranks]
+    assert merged(states, "a").low == 3
+    for some in (states[:1], states[:2], [states[0], states[0], states[2]]):
+        with pytest.raises(ConfigError, match="of 3 ranks are missing"):
+            merged(some, "a")
+    with pytest.raises(ConfigError, match="different runs"):
+        merged([*states, Progress("a", rank=0, world=2).state_dict()], "a")
