@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import functools
 import re
 import unicodedata
 
@@ -51,6 +52,7 @@ _THAI_MARKS = frozenset("ัิีึืฺุู็่้๊๋์ํ")
 _LOWER_CYRILLIC = frozenset("оеаинтсрвлкмдпуяыьгзбчйхжшюцщэ")
 
 
+@functools.lru_cache(maxsize=256)
 def codec_of(label: str | None) -> str | None:
     """Python codec for a charset label as the web means it, or None if nobody knows it."""
     if not label:

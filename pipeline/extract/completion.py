@@ -39,7 +39,7 @@ def complete(layout: Layout, keep: Flags, p: Floats, f: Frame) -> Flags:
         f: the page's shared arrays.
     """
     filled = fill_tables(layout, fill_gaps(layout, keep, p, f), keep, p, f)
-    return drop_pointers(layout, add_announced_lists(layout, filled, p, f))
+    return drop_pointers(layout, add_announced_lists(layout, filled, p, f), f)
 
 
 def fill_gaps(layout: Layout, keep: Flags, p: Floats, f: Frame) -> Flags:
@@ -128,10 +128,10 @@ def add_title(layout: Layout, keep: Flags, p: Floats) -> Flags:
     return out
 
 
-def drop_pointers(layout: Layout, keep: Flags) -> Flags:
+def drop_pointers(layout: Layout, keep: Flags, f: Frame) -> Flags:
     """Drop notes (the ARIA role: what is parenthetic to the content) that are mostly links: "Main article: …"."""
     out = keep
-    for e in [e for e, raw in enumerate(layout.e_raw) if 'role="note"' in raw]:
+    for e in np.flatnonzero(f.flags & voc.NOTE):
         for block in range(layout.e_first[e], layout.e_end[e]):
             if out[block] and layout.b_link[block] > _POINTER_LINKS * len(layout.b_text[block]):
                 if out is keep:

@@ -84,6 +84,7 @@ PRE, HEADING, CAPTION, QUOTE, TABLE, ITEM, NOSCRIPT, HIDDEN = (1 << i for i in r
 NAV, FOOTER, HEADER, ASIDE, FORM, UNLIKELY, COMMENT, ARTICLE = (1 << i for i in range(8, 16))
 SKIP = 1 << 16  # nothing in it is read
 BUTTON = 1 << 17
+NOTE = 1 << 18  # ARIA's role for what is parenthetic to the content
 # What an element passes on to all that it holds; the other bits say what the element itself looks like, and count only
 # where it holds a small share of the page (a body of class "has-sidebar" is no sidebar).
 # What names a part of a page's template.
@@ -126,7 +127,7 @@ _OPENINGS = frozenset(f"{space}{name}=" for name in _NAMES for space in ("", " "
 _NAMED = re.compile(rf'(?:^|\s)({"|".join(sorted(_NAMES))})="([^"]*)"')
 _ROLES = (
     ('role="navigation"', NAV), ('role="contentinfo"', FOOTER), ('role="banner"', HEADER), ('role="main"', ARTICLE),
-    ('role="complementary"', ASIDE), ('role="article"', ARTICLE), ('role="dialog"', UNLIKELY),
+    ('role="complementary"', ASIDE), ('role="article"', ARTICLE), ('role="dialog"', UNLIKELY), ('role="note"', NOTE),
 )  # fmt: skip
 _HIDDEN_ATTRIBUTE = re.compile(r'hidden(?:=""|="hidden"|="true"|\s|$)')
 _HIDING_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden")
