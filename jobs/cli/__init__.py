@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
+import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -33,5 +37,18 @@ def common_options(
 
 
 def main() -> None:
-    """Entry point of the ``plait`` program."""
-    app()
+    """Entry point of the ``plait`` program.
+
+    It ends the process itself, once all is said and every exit function has run. Where the interpreter is torn down
+    while a thread of Arrow lets go of a file of ours, the process aborts with its work done: exit code 134 in 4 of 100
+    runs of ``plait gc`` (Python 3.11, pyarrow 26).
+    """
+    try:
+        app()
+    except SystemExit as ended:
+        code = ended.code
+        atexit._run_exitfuncs()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):  # its reader has gone, or it is closed
+                stream.flush()
+        os._exit(code if isinstance(code, int) else int(code is not None))

@@ -223,6 +223,24 @@ def test_command_line_says_what_is_wrong_and_exits_2(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(("arguments", "code"), [(["--version"], 0), (["audit", "nowhere"], 2)], ids=["done", "wrong"])
+def test_the_program_ends_before_the_interpreter_is_torn_down(arguments: list[str], code: int) -> None:
+    """Threads of Arrow that let go of our files in the meantime would abort it."""
+    program = (
+        "import atexit, os, sys\n"
+        "class Held:\n    def __del__(self, write=os.write): write(1, b'torn down')\n"
+        "held = Held()\n"
+        "atexit.register(print, 'exit functions ran')\n"
+        "from plait.jobs.cli import main\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True)
+    assert done.returncode == code, done.stderr
+    assert "exit functions ran" in done.stdout
+    assert "torn down" not in done.stdout
+    assert bool(done.stderr) == bool(code)
+
+
 @pytest.mark.parametrize(
     "options", [["--host-rate", "nan"], ["--host-concurrency", "0"], ["--fetch-concurrency", "-1"]]
 )
