@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from plait.jobs.publish import funnel
 from plait.jobs.store import Store
-from plait.jobs.wholeness import ledger_faults, ledger_list
+from plait.jobs.wholeness import generation_of, ledger_faults, ledger_list
 from plait.pipeline.fingerprint import Fingerprint
 from plait.pipeline.webdataset_shard import read_webdataset_shard
 from plait.schemas.errors import ConfigError, CorpusError
@@ -103,11 +103,15 @@ def _receipts(store: Store, manifest: Manifest, faults: list[str]) -> list[Recei
     receipts = []
     for path in store.list(RECEIPTS):
         data = store.read(path)
-        total.update(hashlib.sha256(data).digest())
         try:
-            receipts.append(Receipt.from_json(data))
+            receipt = Receipt.from_json(data)
         except (ValueError, KeyError, TypeError) as error:
             faults.append(f"the receipt {path} is damaged: {error!r}")
+            continue
+        if generation_of(receipt) > manifest.generation:
+            continue  # of one that was begun and is not finished: this one stands as it was
+        total.update(hashlib.sha256(data).digest())
+        receipts.append(receipt)
     if len(receipts) != manifest.receipts.count:
         faults.append(f"there are {len(receipts)} receipts, the manifest counts {manifest.receipts.count}")
     elif total.hexdigest() != manifest.receipts.digest:

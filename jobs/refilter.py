@@ -25,7 +25,7 @@ from plait.jobs.selection import Selection
 from plait.jobs.store import Store
 from plait.jobs.superseding import known_files
 from plait.jobs.suppression import SUPPRESSED, keep_suppression, load_suppression
-from plait.jobs.wholeness import ledger_list, need_whole
+from plait.jobs.wholeness import ledger_list, need_whole, retained_in
 from plait.jobs.work import Json, Unit
 from plait.pipeline.read.inputs import Archive
 from plait.schemas.errors import ConfigError
@@ -104,10 +104,12 @@ class RefilterPlan:
         return Beginning(
             shards=() if self.archives else self._shards(store),
             reopening=reopening,
-            pages=self._files(store, PAGES) if self.has_pages else (),
+            pages=self._units(store, retained_in(store, self.manifest, PAGES)) if self.has_pages else (),
             edits=again,
-            locators=self._files(store, LOCATORS) if self.archives else (),
-            drops=self._files(store, self.manifest.lists.drops) if self.has_pages and not self.archives else (),
+            locators=self._units(store, retained_in(store, self.manifest, LOCATORS)) if self.archives else (),
+            drops=self._units(store, store.list(self.manifest.lists.drops))
+            if self.has_pages and not self.archives
+            else (),
             policies=self._units(store, _policies(store, self.manifest)),
         )
 
@@ -122,9 +124,6 @@ class RefilterPlan:
             for shard in shards
             if shard["format"] == self.manifest.formats[0]
         ]
-
-    def _files(self, store: Store, folder: str) -> list[Unit]:
-        return self._units(store, store.list(folder))
 
     def _units(self, store: Store, paths: Sequence[str]) -> list[Unit]:
         units = []

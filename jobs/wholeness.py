@@ -62,8 +62,8 @@ def need_whole(store: Store, manifest: Manifest, *, retained: bool = False, know
     Raises:
         CorpusError: receipts, shards or retained files are missing.
     """
-    receipts = read_receipts(store)
-    if len(receipts) < manifest.receipts.count:  # more of them are of a generation that was begun and not finished
+    receipts = _finished(store, manifest)
+    if len(receipts) < manifest.receipts.count:
         lost = manifest.receipts.count - len(receipts)
         raise CorpusError(f"{store.root} lacks {lost} of its {manifest.receipts.count} receipts: {WHERE}")
     wanted = set(ledger_list(store, manifest.lists.shards, ["path"]).column("path").to_pylist())
@@ -78,6 +78,21 @@ def need_whole(store: Store, manifest: Manifest, *, retained: bool = False, know
     there = {path for folder in folders for path in store.list(folder)}
     if absent := sorted(wanted - there):
         raise CorpusError(f"{store.root} lacks {len(absent)} of its files, {absent[0]} among them: {WHERE}")
+
+
+def retained_in(store: Store, manifest: Manifest, folder: str) -> list[str]:
+    """Retained files in a folder of the ledger; not those of a generation that was begun and is not finished.
+
+    Raises:
+        CorpusError: a receipt is damaged.
+    """
+    kept = retained_files(_finished(store, manifest))
+    return sorted(path for path in kept if path.startswith(f"{folder}/"))
+
+
+def _finished(store: Store, manifest: Manifest) -> list[Receipt]:
+    """Receipts of the generation that counts, and of those before."""
+    return [receipt for receipt in read_receipts(store) if generation_of(receipt) <= manifest.generation]
 
 
 def ledger_faults(store: Store, manifest: Manifest, receipts: Sequence[Receipt]) -> Iterator[str]:
@@ -123,10 +138,10 @@ def _known_faults(store: Store, receipts: Sequence[Receipt], *, purged: bool) ->
             yield f"{path} is missing"
         elif _rows(store, path) is None:
             yield f"{path} cannot be read"
-    keys: Counter[str] = Counter()
+    keys: Counter[int] = Counter()
     for receipt in receipts:
         if receipt.stage == "survivors":
-            keys[_generation(receipt)] += sum(output.rows for output in receipt.tables("survivors"))
+            keys[generation_of(receipt)] += sum(output.rows for output in receipt.tables("survivors"))
     for generation, expected in sorted(keys.items()):
         held = [_rows(store, path) for path in sorted(there) if _first_keys(path, generation)]
         if None in held:
@@ -137,11 +152,11 @@ def _known_faults(store: Store, receipts: Sequence[Receipt], *, purged: bool) ->
 
 def _known_files(receipts: Sequence[Receipt]) -> list[str]:
     """Files of what later generations are compared with, those of keys aside, as they were first written."""
-    seen: Counter[tuple[str, str]] = Counter()
+    seen: Counter[tuple[str, int]] = Counter()
     for receipt in receipts:
         for name, (stage, table) in KNOWN_TABLES.items():
             if receipt.stage == stage:
-                seen[name, _generation(receipt)] += len(receipt.tables(table))
+                seen[name, generation_of(receipt)] += len(receipt.tables(table))
     return [
         f"{KNOWN}/{name}-g{generation}-{number:05d}.parquet"
         for (name, generation), count in sorted(seen.items())
@@ -149,11 +164,12 @@ def _known_files(receipts: Sequence[Receipt]) -> list[str]:
     ]
 
 
-def _generation(receipt: Receipt) -> str:
-    return receipt.facts.get("generation", "0")
+def generation_of(receipt: Receipt) -> int:
+    """Number of the corpus' generation that a unit was of."""
+    return int(receipt.facts.get("generation", "0"))
 
 
-def _first_keys(path: str, generation: str) -> bool:
+def _first_keys(path: str, generation: int) -> bool:
     """Whether a file is the first version of a generation's keys."""
     return path.startswith(f"{KNOWN}/keys-g{generation}-") and path.count(".") == 1
 

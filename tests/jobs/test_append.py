@@ -224,6 +224,7 @@ def test_an_append_that_ends_while_it_publishes_can_be_given_up_for_another(
         patched.setattr("plait.jobs.append.write_around", stop)
         with pytest.raises(KeyboardInterrupt):
             append(str(out), [str(crawls[1])], workers=1)
+    assert audit(str(out)).faults == ()  # the generation before stands as it was
     third = _crawl(
         tmp_path / "third.warc.gz", 3, {"x": _page(70, ["70"]), "new-a": _page(60, ["60"])}, {"60": 60, "70": 70}
     )

@@ -84,6 +84,14 @@ def test_a_page_that_was_retained_otherwise_is_found(corpus: Path, tmp_path: Pat
     assert any("is not what was written" in fault for fault in audit(str(copy)).faults)
 
 
+def test_pages_of_an_append_that_was_not_finished_are_not_refiltered(corpus: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(corpus, tmp_path / "corpus"))
+    pages = sorted((copy / "ledger/pages").glob("*.parquet"))
+    shutil.copy(pages[0], pages[0].with_name(f"pages-{'0' * 32}-00000.parquet"))
+    begun = [unit.payload["path"] for unit in make_refilter(str(copy), "annotate").beginning().pages]
+    assert begun == [f"ledger/pages/{path.name}" for path in pages]
+
+
 def test_archives_are_added_to_a_corpus_of_no_documents(tmp_path: Path) -> None:
     nothing = WarcBuilder()
     nothing.response("http://site.test/x", b"{}", "application/json")
