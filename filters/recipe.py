@@ -40,7 +40,7 @@ from plait.schemas.reasons import REASONS
 
 class _RuleEntry(Section):
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-    scope: Literal["line", "node", "document", "image", "pair"]
+    scope: Literal["line", "node", "document", "image"]
     keep: str | None = None
     edit: str | None = None
     source: str
@@ -237,7 +237,7 @@ def _rule(entry: _RuleEntry, where: str) -> Rule:
         name=entry.name, scope=entry.scope, keep=entry.keep or "", source=entry.source, edit=entry.edit or "",
         unknown_keeps=entry.otherwise == "keep", requires=requires, languages=tuple(entry.languages), stage=stage,
     )  # fmt: skip
-    late = any(SCORES[name].stage == "assemble" for name in rule.scores) or rule.scope == "pair"
+    late = any(SCORES[name].stage == "assemble" for name in rule.scores)
     return Rule(**{**rule.__dict__, "stage": "assemble"}) if late else rule
 
 

@@ -17,7 +17,7 @@ from plait.filters.conditions import And, Compare, Condition, Leaf, Name, Not, O
 from plait.filters.verdicts import Columns, verdict
 
 DOCUMENT_LANG = "document_lang"  # column with the document's language where ``lang`` is a line's or a node's
-SCOPES = ("line", "node", "document", "image", "pair")
+SCOPES = ("line", "node", "document", "image")
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from plait.schemas.errors import ConfigError, CorpusError
 from plait.schemas.ids import order_key
 from plait.schemas.json_rows import Cell
 from plait.schemas.manifest import MANIFEST_NAME, Manifest
+from plait.schemas.shards import shard_schema
 
 if TYPE_CHECKING:
     import duckdb
@@ -91,9 +92,9 @@ class Corpus:
 
     @cached_property
     def schema(self) -> pa.Schema:
-        """Columns of the shards."""
+        """Columns of the shards; of a corpus of no documents, those that its shards would have."""
         if not self.shards:
-            raise CorpusError(f"{self.path} has no shards")
+            return shard_schema({name: pa.type_for_alias(kind) for name, kind in self.manifest.scores.items()})
         return self._files.schema()
 
     @property
@@ -237,7 +238,7 @@ class Corpus:
             import duckdb
         except ImportError as error:
             raise ConfigError("Corpus.duckdb needs DuckDB: pip install duckdb") from error
-        if self._selected is not None:
+        if self._selected is not None or not self.shards:
             return duckdb.from_arrow(self.to_arrow())
         return duckdb.read_parquet([str(self.local(number)) for number in range(len(self.shards))])
 

@@ -12,6 +12,7 @@ from plait.jobs import Options, audit, build
 from plait.jobs.append import append
 from plait.jobs.refilter import make_refilter
 from plait.jobs.takedown import collect, takedown
+from plait.loader import Corpus
 from plait.schemas.errors import CorpusError
 from tests.archives import WarcBuilder
 from tests.jobs.corpora import article, write_archives
@@ -98,6 +99,9 @@ def test_archives_are_added_to_a_corpus_of_no_documents(tmp_path: Path) -> None:
     out = tmp_path / "corpus"
     first = str(nothing.save(tmp_path / "nothing.warc.gz"))
     assert build([first], str(out), recipe="annotate", extractor="fast", workers=1).totals.documents == 0
+    empty = Corpus(out)
+    assert (len(empty), len(empty.to_pandas()), len(empty.duckdb().fetchall())) == (0, 0, 0)
     pages = [str(path) for path in write_archives(tmp_path, archives=1, pages=2)]
     assert append(str(out), pages, workers=1).totals.documents > 0
+    assert Corpus(out).schema.equals(empty.schema)
     assert audit(str(out)).faults == ()
