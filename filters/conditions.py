@@ -22,6 +22,7 @@ Logic is three-valued, as in SQL: a comparison with a null or a NaN is unknown, 
 from __future__ import annotations
 
 import functools
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -266,6 +267,33 @@ def names(condition: Condition) -> tuple[str, ...]:
     """The columns that a condition needs, in the order of their first mention."""
     found = [o.name for leaf in leaves(condition) for o in operands(leaf) if isinstance(o, Name)]
     return tuple(dict.fromkeys(found))
+
+
+def _all_of(condition: Condition) -> Iterator[Condition]:
+    """The conditions that must all hold for one to hold."""
+    if isinstance(condition, And):
+        for part in condition.parts:
+            yield from _all_of(part)
+    else:
+        yield condition
+
+
+def crossed_bounds(condition: Condition) -> tuple[str, float, float] | None:
+    """A column whose lower bound is above its upper one, so that the condition never holds; with both bounds.
+
+    Bounds are looked for among the comparisons that must all hold, not inside ``or`` and ``not``.
+    """
+    low: dict[str, float] = {}
+    high: dict[str, float] = {}
+    for part in _all_of(condition):
+        match part:
+            case Compare(Name(name), "<" | "<=", Constant(bound)) | Compare(Constant(bound), ">" | ">=", Name(name)):
+                if isinstance(bound, (int, float)):
+                    high[name] = min(float(bound), high.get(name, math.inf))
+            case Compare(Name(name), ">" | ">=", Constant(bound)) | Compare(Constant(bound), "<" | "<=", Name(name)):
+                if isinstance(bound, (int, float)):
+                    low[name] = max(float(bound), low.get(name, -math.inf))
+    return next(((name, low[name], high[name]) for name in low if low[name] > high.get(name, math.inf)), None)
 
 
 def numbers(text: str) -> list[tuple[int, int, float]]:

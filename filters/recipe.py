@@ -17,7 +17,17 @@ import pyarrow as pa
 from pydantic import BaseModel, Field, ValidationError
 
 from plait.filters.clip_settings import Clip
-from plait.filters.conditions import Compare, ConditionError, Constant, Member, Name, leaves, names, parse
+from plait.filters.conditions import (
+    Compare,
+    ConditionError,
+    Constant,
+    Member,
+    Name,
+    crossed_bounds,
+    leaves,
+    names,
+    parse,
+)
 from plait.filters.edits import DOCUMENT_EDITS, EDITS
 from plait.filters.needs import REQUIRES
 from plait.filters.rules import SCOPES, Rule
@@ -214,6 +224,12 @@ def _check_condition(entry: _RuleEntry, where: str) -> None:
             raise ConfigError(
                 f"{where}: rule {entry.name}: {entry.keep!r} is a {kinds.pop()}, compare it with something"
             )
+    if crossed := crossed_bounds(condition):
+        name, low, high = crossed
+        raise ConfigError(
+            f"{where}: rule {entry.name} can never hold, it asks {name} to be {low:g} at least and {high:g} at most: "
+            f"{entry.keep!r}"
+        )
 
 
 def _rule(entry: _RuleEntry, where: str) -> Rule:

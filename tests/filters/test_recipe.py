@@ -76,6 +76,8 @@ def test_every_score_is_documented():
         (HEAD + RULE.replace("words", "wrods"), ["short", "wrods", "did you mean 'words'"]),
         (HEAD + RULE.replace(">= 50", ">>= 50"), ["short", "words >>= 50"]),
         (HEAD + RULE.replace(">= 50", ">= 'x'"), ["short", "number with a string"]),
+        (HEAD + RULE.replace("words >= 50", "50 <= words <= 10"), ["short", "never", "words", "50", "10"]),
+        (HEAD + RULE.replace("words >= 50", "lang_score > 0.5 and words < 9 and 10 < words"), ["never", "words", "9"]),
         (HEAD + RULE.replace('scope = "document"', 'scope = "documnt"'), ["scope of rule short", "documnt"]),
         (HEAD + RULE.replace('source = "test"\n', ""), ["source of rule short", "missing"]),
         (HEAD + RULE.replace("keep", "kep"), ["kep", "did you mean 'keep'"]),
