@@ -19,7 +19,7 @@ from plait.pipeline.webdataset_shard import read_webdataset_shard
 from plait.schemas.errors import ConfigError, CorpusError
 from plait.schemas.manifest import MANIFEST_NAME, Manifest
 from plait.schemas.receipts import RECEIPTS, Receipt
-from plait.schemas.shards import shard_schema
+from plait.schemas.shards import stored_schema
 
 FLOW = (
     ("extract", "extract_revisits", "retext"),
@@ -204,7 +204,7 @@ def _ledger(store: Store, manifest: Manifest, receipts: Sequence[Receipt], fault
 def _shards(store: Store, manifest: Manifest, receipts: Sequence[Receipt], faults: list[str]) -> Fingerprint:
     """Hashes, rows and images of the shards; the fingerprint of what they hold."""
     fingerprint = Fingerprint()
-    schema = shard_schema({name: pa.type_for_alias(kind) for name, kind in manifest.scores.items()})
+    schema = stored_schema(manifest.scores)
     try:
         with store.open_read(manifest.lists.shards) as file:
             shards = pq.read_table(file).to_pylist()
@@ -293,7 +293,7 @@ def fingerprint_of(corpus: str) -> str:
     """
     store = Store(corpus)
     manifest = open_manifest(store)
-    schema = shard_schema({name: pa.type_for_alias(kind) for name, kind in manifest.scores.items()})
+    schema = stored_schema(manifest.scores)
     fingerprint = Fingerprint()
     for shard, begins in _in_order(ledger_list(store, manifest.lists.shards).to_pylist()):
         if shard["format"] != manifest.formats[0]:

@@ -25,7 +25,7 @@ from plait.jobs.selection import Selection
 from plait.jobs.store import Store
 from plait.jobs.superseding import known_files
 from plait.jobs.suppression import SUPPRESSED, keep_suppression, load_suppression
-from plait.jobs.wholeness import ledger_list, need_whole, retained_in
+from plait.jobs.wholeness import ledger_list, need_whole, retained_paths
 from plait.jobs.work import Json, Unit
 from plait.pipeline.read.inputs import Archive
 from plait.schemas.errors import ConfigError
@@ -101,15 +101,17 @@ class RefilterPlan:
         reopening: dict[str, Json] = {"scores": dict(self.manifest.scores), "documents": not self.has_pages}
         if self.stored_clip:
             reopening["clip"] = True
+        retained = retained_paths(store, self.manifest) if self.has_pages or self.archives else []
+        pages = [path for path in retained if path.startswith(f"{PAGES}/")] if self.has_pages else []
+        locators = [path for path in retained if path.startswith(f"{LOCATORS}/")] if self.archives else []
+        drops = store.list(self.manifest.lists.drops) if self.has_pages and not self.archives else []
         return Beginning(
             shards=() if self.archives else self._shards(store),
             reopening=reopening,
-            pages=self._units(store, retained_in(store, self.manifest, PAGES)) if self.has_pages else (),
+            pages=self._units(store, pages),
             edits=again,
-            locators=self._units(store, retained_in(store, self.manifest, LOCATORS)) if self.archives else (),
-            drops=self._units(store, store.list(self.manifest.lists.drops))
-            if self.has_pages and not self.archives
-            else (),
+            locators=self._units(store, locators),
+            drops=self._units(store, drops),
             policies=self._units(store, _policies(store, self.manifest)),
         )
 

@@ -80,14 +80,13 @@ def need_whole(store: Store, manifest: Manifest, *, retained: bool = False, know
         raise CorpusError(f"{store.root} lacks {len(absent)} of its files, {absent[0]} among them: {WHERE}")
 
 
-def retained_in(store: Store, manifest: Manifest, folder: str) -> list[str]:
-    """Retained files in a folder of the ledger; not those of a generation that was begun and is not finished.
+def retained_paths(store: Store, manifest: Manifest) -> list[str]:
+    """Retained files in the ledger; not those of a generation that was begun and is not finished.
 
     Raises:
         CorpusError: a receipt is damaged.
     """
-    kept = retained_files(_finished(store, manifest))
-    return sorted(path for path in kept if path.startswith(f"{folder}/"))
+    return sorted(retained_files(_finished(store, manifest)))
 
 
 def _finished(store: Store, manifest: Manifest) -> list[Receipt]:

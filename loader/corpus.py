@@ -20,7 +20,7 @@ from plait.schemas.errors import ConfigError, CorpusError
 from plait.schemas.ids import order_key
 from plait.schemas.json_rows import Cell
 from plait.schemas.manifest import MANIFEST_NAME, Manifest
-from plait.schemas.shards import shard_schema
+from plait.schemas.shards import stored_schema
 
 if TYPE_CHECKING:
     import duckdb
@@ -94,7 +94,7 @@ class Corpus:
     def schema(self) -> pa.Schema:
         """Columns of the shards; of a corpus of no documents, those that its shards would have."""
         if not self.shards:
-            return shard_schema({name: pa.type_for_alias(kind) for name, kind in self.manifest.scores.items()})
+            return stored_schema(self.manifest.scores)
         return self._files.schema()
 
     @property

@@ -99,3 +99,8 @@ def shard_schema(scores: Mapping[str, pa.DataType]) -> pa.Schema:
         "plait": json.dumps({"schema_version": SCHEMA_VERSION}),
     }
     return pa.schema(fields, metadata=metadata)
+
+
+def stored_schema(kinds: Mapping[str, str]) -> pa.Schema:
+    """Schema of a Parquet shard, from the scores and their types as a corpus' manifest names them."""
+    return shard_schema({name: pa.type_for_alias(kind) for name, kind in kinds.items()})
