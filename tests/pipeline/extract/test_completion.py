@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from plait.pipeline.extract.completion import add_title, complete
+from plait.pipeline.extract import completion
+from plait.pipeline.extract.completion import add_announced_lists, add_title, complete
 from plait.pipeline.extract.frame import Frame, frame
 from plait.pipeline.extract.markup import parse
 from plait.pipeline.extract.segment import Layout, segment
@@ -39,6 +40,17 @@ def test_list_that_a_colon_announces_is_kept_whole(before: str, likely: float, k
     keep = stories(layout)
     out = complete(layout, keep, np.where(keep, 0.9, likely), f)
     assert out.tolist() == [True, True, kept, kept, kept, True]
+
+
+def test_a_pages_menus_are_looked_for_once_however_many_lists_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(
+        completion, "template_elements", lambda layout, f: asked.append(1) or [False] * len(layout.e_tag)
+    )
+    layout, f = page("<div>" + "<p>The story is:</p><ul><li>Sail</li></ul>" * 50 + STORY + "</div>")
+    keep = stories(layout)
+    assert add_announced_lists(layout, keep, np.where(keep, 0.9, 0.4), f).all()
+    assert asked == [1]
 
 
 def test_list_at_the_end_is_not_announced() -> None:
